@@ -1,0 +1,38 @@
+//! Files written whole or not at all: temporary file in the same folder, sync, rename.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+/// Writes a file through `write` and puts it in place when all of it is on disk.
+///
+/// On any error `path` is as it was before and the temporary file is gone.
+pub fn write_atomically<T>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<T>,
+) -> io::Result<T> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder)?;
+    let temporary = tempfile::Builder::new().prefix(".relabel-tmp-").tempfile_in(folder)?;
+    let value = {
+        let mut buffer = BufWriter::with_capacity(1 << 18, temporary.as_file());
+        let value = write(&mut buffer)?;
+        buffer.flush()?;
+        value
+    };
+    // `tempfile` makes files for their owner alone; a result is as public as the folder lets it be.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    temporary.as_file().set_permissions(mode)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    // The rename itself must survive a power cut too.
+    File::open(folder)?.sync_all()?;
+    Ok(value)
+}
+
+pub fn write_bytes_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_atomically(path, |file| file.write_all(bytes))
+}

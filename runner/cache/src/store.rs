@@ -1,0 +1,348 @@
+//! Records and blobs in a folder.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::digest::{Digest, DigestWriter, Hasher};
+use crate::facts::Facts;
+use crate::fs::write_bytes_atomically;
+use crate::lock::{KeyLock, LockAttempt};
+
+/// An output of a unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputRecord {
+    pub port: String,
+    /// BLAKE3 of the blob's bytes, for integrity.
+    pub blob: Digest,
+    /// Digest of the content, whatever its encoding; what keys of readers are made of.
+    pub logical: Digest,
+    pub bytes: u64,
+    /// Rows of a frame; absent for other blobs.
+    pub rows: Option<u64>,
+}
+
+/// What is kept of a finished unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UnitRecord {
+    pub schema_version: u32,
+    pub key: Digest,
+    /// The step's node kind.
+    pub kind: String,
+    pub outputs: Vec<OutputRecord>,
+    /// What the unit had to say: counts and warnings, for reruns that do not run it.
+    pub notes: Vec<Value>,
+    pub facts: Facts,
+    /// Seconds the unit took when it ran.
+    pub seconds: f64,
+    /// The run that made it.
+    pub run_id: String,
+    pub finished_at: String,
+}
+
+impl UnitRecord {
+    pub const SCHEMA_VERSION: u32 = 1;
+
+    pub fn output(&self, port: &str) -> Option<&OutputRecord> {
+        self.outputs.iter().find(|output| output.port == port)
+    }
+}
+
+/// Whether a blob can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlobState {
+    Whole,
+    Missing,
+    /// Its length or its bytes are not what the record says.
+    Damaged,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("cache at `{folder}`: {action}: {source}")]
+pub struct CacheError {
+    pub folder: String,
+    pub action: String,
+    pub source: io::Error,
+}
+
+/// A cache in a folder; cheap to clone, safe to use from several threads and processes.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    folder: PathBuf,
+}
+
+impl Cache {
+    /// Opens a cache without touching the disk: `plan` works on a read-only one.
+    pub fn at(folder: impl Into<PathBuf>) -> Cache {
+        Cache { folder: folder.into() }
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn error(&self, action: impl Into<String>, source: io::Error) -> CacheError {
+        CacheError { folder: self.folder.display().to_string(), action: action.into(), source }
+    }
+
+    /// Makes the folders and tries to write, so that a full or read-only disk is told at once.
+    pub fn prepare(&self) -> Result<(), CacheError> {
+        for name in ["objects-v1", "records-v1", "locks", "runs-v1"] {
+            let folder = self.folder.join(name);
+            std::fs::create_dir_all(&folder)
+                .and_then(|()| tempfile::tempfile_in(&folder))
+                .map_err(|error| self.error(format!("cannot write to `{name}`"), error))?;
+        }
+        let ignore = self.folder.join(".gitignore");
+        if !ignore.exists() {
+            std::fs::write(&ignore, "*\n")
+                .map_err(|error| self.error("cannot write `.gitignore`", error))?;
+        }
+        Ok(())
+    }
+
+    fn record_path(&self, key: &Digest) -> PathBuf {
+        let hex = key.to_hex();
+        self.folder.join("records-v1").join(&hex[..2]).join(format!("{}.json", &hex[2..]))
+    }
+
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.to_hex();
+        self.folder.join("objects-v1").join(&hex[..2]).join(&hex[2..])
+    }
+
+    /// The record under a key; one that cannot be read is as good as none.
+    pub fn record(&self, key: &Digest) -> Option<UnitRecord> {
+        let bytes = std::fs::read(self.record_path(key)).ok()?;
+        let record: UnitRecord = serde_json::from_slice(&bytes).ok()?;
+        (record.schema_version == UnitRecord::SCHEMA_VERSION && record.key == *key)
+            .then_some(record)
+    }
+
+    /// Whether there is a file under the key at all, readable or not.
+    pub fn has_record_file(&self, key: &Digest) -> bool {
+        self.record_path(key).exists()
+    }
+
+    /// Publishes a record; every blob it names must be in place.
+    pub fn put_record(&self, record: &UnitRecord) -> Result<(), CacheError> {
+        for output in &record.outputs {
+            assert_eq!(self.blob_state(output), BlobState::Whole, "blobs go before their record");
+        }
+        let bytes = serde_json::to_vec(record).expect("a record is plain data");
+        write_bytes_atomically(&self.record_path(&record.key), &bytes)
+            .map_err(|error| self.error("cannot write a record", error))
+    }
+
+    pub fn remove_record(&self, key: &Digest) -> Result<(), CacheError> {
+        match std::fs::remove_file(self.record_path(key)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(self.error("cannot remove a record", error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a blob through `write`; returns the digest and number of its bytes.
+    pub fn put_blob(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(Digest, u64), CacheError> {
+        self.put_blob_io(write).map_err(|error| self.error("cannot write an artifact", error))
+    }
+
+    fn put_blob_io(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<(Digest, u64)> {
+        let folder = self.folder.join("objects-v1");
+        std::fs::create_dir_all(&folder)?;
+        let temporary = tempfile::Builder::new().prefix(".tmp-").tempfile_in(&folder)?;
+        let buffer = BufWriter::with_capacity(1 << 18, temporary.as_file());
+        let mut writer = DigestWriter::new(buffer);
+        write(&mut writer)?;
+        let (mut buffer, digest, length) = writer.finish();
+        buffer.flush()?;
+        drop(buffer);
+        let path = self.blob_path(&digest);
+        if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == length)
+            && digest_of_file(&path).is_ok_and(|there| there == digest)
+        {
+            return Ok((digest, length));
+        }
+        temporary.as_file().sync_all()?;
+        let parent = path.parent().expect("a blob lies in a folder");
+        std::fs::create_dir_all(parent)?;
+        temporary.persist(&path).map_err(|error| error.error)?;
+        File::open(parent)?.sync_all()?;
+        Ok((digest, length))
+    }
+
+    /// A quick look: is the blob there in its full length?
+    pub fn blob_state(&self, output: &OutputRecord) -> BlobState {
+        match std::fs::metadata(self.blob_path(&output.blob)) {
+            Ok(metadata) if metadata.len() == output.bytes => BlobState::Whole,
+            Ok(_) => BlobState::Damaged,
+            Err(_) => BlobState::Missing,
+        }
+    }
+
+    /// A thorough look: do the bytes have their digest?
+    pub fn verify_blob(&self, output: &OutputRecord) -> BlobState {
+        match self.blob_state(output) {
+            BlobState::Whole => match digest_of_file(&self.blob_path(&output.blob)) {
+                Ok(digest) if digest == output.blob => BlobState::Whole,
+                Ok(_) => BlobState::Damaged,
+                Err(_) => BlobState::Missing,
+            },
+            state => state,
+        }
+    }
+
+    pub fn remove_blob(&self, digest: &Digest) {
+        // What cannot be removed is found damaged again next time.
+        let _ = std::fs::remove_file(self.blob_path(digest));
+    }
+
+    /// Reads a whole blob and checks its digest.
+    pub fn read_blob(&self, output: &OutputRecord) -> Result<Vec<u8>, CacheError> {
+        let bytes = std::fs::read(self.blob_path(&output.blob))
+            .map_err(|error| self.error("cannot read an artifact", error))?;
+        if Digest::of(&bytes) != output.blob {
+            let error = io::Error::other("its bytes do not have its digest");
+            return Err(self.error("an artifact is damaged", error));
+        }
+        Ok(bytes)
+    }
+
+    /// Tries to become the one that computes `key`; `holder` is shown to others who want it.
+    pub fn lock(&self, key: &Digest, holder: &str) -> Result<LockAttempt, CacheError> {
+        let folder = self.folder.join("locks");
+        std::fs::create_dir_all(&folder)
+            .and_then(|()| KeyLock::attempt(&folder.join(key.to_hex()), holder))
+            .map_err(|error| self.error("cannot lock a key", error))
+    }
+}
+
+fn digest_of_file(path: &Path) -> io::Result<Digest> {
+    let mut file = File::open(path)?;
+    let mut hasher = Hasher::new();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finish()),
+            n => hasher.update(&buffer[..n]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache() -> (tempfile::TempDir, Cache) {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path().join("cache"));
+        cache.prepare().unwrap();
+        (folder, cache)
+    }
+
+    fn put(cache: &Cache, key: &str, bytes: &[u8]) -> UnitRecord {
+        let (blob, length) = cache.put_blob(|file| file.write_all(bytes)).unwrap();
+        let output = OutputRecord {
+            port: String::new(),
+            blob,
+            logical: blob,
+            bytes: length,
+            rows: None,
+        };
+        let record = UnitRecord {
+            schema_version: UnitRecord::SCHEMA_VERSION,
+            key: Digest::of(key.as_bytes()),
+            kind: "test".into(),
+            outputs: vec![output],
+            notes: vec![],
+            facts: Facts::new(),
+            seconds: 0.5,
+            run_id: "r".into(),
+            finished_at: "t".into(),
+        };
+        cache.put_record(&record).unwrap();
+        record
+    }
+
+    #[test]
+    fn what_goes_in_comes_out() {
+        let (_folder, cache) = cache();
+        let record = put(&cache, "k", b"content");
+        assert_eq!(cache.record(&record.key), Some(record.clone()));
+        assert_eq!(cache.read_blob(&record.outputs[0]).unwrap(), b"content");
+        assert_eq!(cache.record(&Digest::of(b"other")), None);
+    }
+
+    #[test]
+    fn damage_is_found() {
+        let (_folder, cache) = cache();
+        let record = put(&cache, "k", b"content");
+        let output = &record.outputs[0];
+        let path = cache.blob_path(&output.blob);
+        std::fs::write(&path, b"c0ntent").unwrap();
+        assert_eq!(cache.blob_state(output), BlobState::Whole);
+        assert_eq!(cache.verify_blob(output), BlobState::Damaged);
+        assert!(cache.read_blob(output).is_err());
+        std::fs::write(&path, b"cont").unwrap();
+        assert_eq!(cache.blob_state(output), BlobState::Damaged);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(cache.blob_state(output), BlobState::Missing);
+        put(&cache, "k", b"content");
+        assert_eq!(cache.verify_blob(output), BlobState::Whole);
+    }
+
+    #[test]
+    fn a_damaged_blob_is_replaced_when_it_is_written_again() {
+        let (_folder, cache) = cache();
+        let record = put(&cache, "k", b"content");
+        std::fs::write(cache.blob_path(&record.outputs[0].blob), b"c0ntent").unwrap();
+        put(&cache, "k", b"content");
+        assert_eq!(cache.verify_blob(&record.outputs[0]), BlobState::Whole);
+    }
+
+    #[test]
+    fn a_truncated_record_is_no_record() {
+        let (_folder, cache) = cache();
+        let record = put(&cache, "k", b"content");
+        let path = cache.record_path(&record.key);
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+        assert_eq!(cache.record(&record.key), None);
+        assert!(cache.has_record_file(&record.key));
+    }
+
+    #[test]
+    fn one_holder_at_a_time() {
+        let (_folder, cache) = cache();
+        let key = Digest::of(b"k");
+        let LockAttempt::Held(lock) = cache.lock(&key, "first").unwrap() else { panic!("free") };
+        match cache.lock(&key, "second").unwrap() {
+            LockAttempt::HeldBy(who) => assert_eq!(who, "first"),
+            LockAttempt::Held(_) => panic!("held twice"),
+        }
+        drop(lock);
+        assert!(matches!(cache.lock(&key, "second").unwrap(), LockAttempt::Held(_)));
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing() {
+        let (_folder, cache) = cache();
+        let result = cache.put_blob(|file| {
+            file.write_all(b"half")?;
+            Err(io::Error::other("no space"))
+        });
+        assert!(result.unwrap_err().to_string().contains("cannot write an artifact"));
+        let left = std::fs::read_dir(cache.folder().join("objects-v1")).unwrap().count();
+        assert_eq!(left, 0);
+    }
+}

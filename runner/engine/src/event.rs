@@ -1,0 +1,66 @@
+//! What a run tells the outside, in order, from one thread.
+
+use cache::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::node::Note;
+use crate::reason::Reason;
+use crate::unit::UnitName;
+
+/// One thing that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    RunStarted { run_id: String, pipeline: String, units: usize },
+    /// A unit's result was in the cache.
+    UnitHit { unit: UnitName, kind: &'static str, key: Digest, rows: Option<u64>, saved_seconds: f64, notes: Vec<Note> },
+    UnitStarted { unit: UnitName, kind: &'static str, reason: Reason },
+    /// `fraction` of a unit over `rows` rows is done.
+    UnitProgress { unit: UnitName, fraction: f32, rows: u64 },
+    UnitFinished {
+        unit: UnitName,
+        kind: &'static str,
+        key: Digest,
+        reason: Reason,
+        rows: Option<u64>,
+        seconds: f64,
+        notes: Vec<Note>,
+    },
+    UnitFailed {
+        unit: UnitName,
+        kind: &'static str,
+        reason: Reason,
+        seconds: f64,
+        message: String,
+        hint: Option<String>,
+    },
+    /// Not run, because something it needs failed or the run is ending.
+    UnitSkipped { unit: UnitName, kind: &'static str, because: String },
+    /// Another process is computing the same key.
+    UnitWaiting { unit: UnitName, holder: String },
+    /// An artifact in the cache was missing or damaged and is computed again.
+    Repaired { unit: UnitName, what: String },
+    RunFinished(RunSummary),
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitCounts {
+    pub hit: usize,
+    pub run: usize,
+    pub failed: usize,
+    pub skipped: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    pub run_id: String,
+    pub seconds: f64,
+    /// Seconds that hits took when they ran.
+    pub saved_seconds: f64,
+    pub units: UnitCounts,
+    pub interrupted: bool,
+}
+
+/// Shows events to somebody. Called from the scheduler's thread only.
+pub trait Reporter {
+    fn event(&mut self, event: &Event);
+}

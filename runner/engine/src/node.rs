@@ -1,0 +1,304 @@
+//! The node as the engine sees it: facts that decide the result, and artifacts in, artifacts out.
+
+use std::any::Any;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use plan::{Plan, Step, Taxonomy};
+use polars::prelude::DataFrame;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::classifier::{CallContext, Cancel, ClassifierError};
+use cache::{Digest, Facts, FileDigests, FileError, StatedDigest, UnitRecord};
+
+/// What flows along an edge.
+#[derive(Debug, Clone)]
+pub enum Artifact {
+    Frame(DataFrame),
+    Blob(Arc<Vec<u8>>),
+}
+
+impl Artifact {
+    pub fn rows(&self) -> Option<u64> {
+        match self {
+            Artifact::Frame(frame) => Some(frame.height() as u64),
+            Artifact::Blob(_) => None,
+        }
+    }
+}
+
+/// What a unit has to say besides its outputs. Kept with the result, so a rerun that finds the
+/// result in the cache can say it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "note", rename_all = "snake_case")]
+pub enum Note {
+    /// A count worth showing, such as what one condition of a filter let through.
+    Count { text: String, count: u64, of: Option<u64> },
+    /// A measured value, such as the out-of-fold accuracy.
+    Metric { name: String, value: f64 },
+    /// Something the user should look at; `hint` says what to do.
+    Warning { text: String, hint: Option<String> },
+}
+
+/// Why a node did not give a result. The engine adds which unit it was.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The data, a file or a parameter is at fault; the text says what, where and what to do.
+    #[error("{message}")]
+    Input { message: String, hint: Option<String> },
+    /// A check of the data or a gate said no (exit code 6).
+    #[error("{message}")]
+    Gate { message: String, hint: Option<String> },
+    #[error("{message}")]
+    Io { message: String, hint: Option<String> },
+    /// A plugin was refused (exit code 7).
+    #[error("{message}")]
+    Refused { message: String, hint: Option<String> },
+    #[error(transparent)]
+    Classifier(#[from] ClassifierError),
+    /// A file changed while the run was on; mixing old and new is worse than stopping.
+    #[error("`{0}` changed while the run was on; run again")]
+    FileChanged(String),
+    #[error("cancelled")]
+    Cancelled,
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl NodeError {
+    pub fn input(message: impl Into<String>) -> NodeError {
+        NodeError::Input { message: message.into(), hint: None }
+    }
+
+    pub fn io(message: impl Into<String>) -> NodeError {
+        NodeError::Io { message: message.into(), hint: None }
+    }
+
+    #[must_use]
+    pub fn with_hint(mut self, text: impl Into<String>) -> NodeError {
+        if let NodeError::Input { hint, .. }
+        | NodeError::Gate { hint, .. }
+        | NodeError::Io { hint, .. }
+        | NodeError::Refused { hint, .. } = &mut self
+        {
+            *hint = Some(text.into());
+        }
+        self
+    }
+
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            NodeError::Input { hint, .. }
+            | NodeError::Gate { hint, .. }
+            | NodeError::Io { hint, .. }
+            | NodeError::Refused { hint, .. } => hint.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+impl From<polars::prelude::PolarsError> for NodeError {
+    fn from(error: polars::prelude::PolarsError) -> NodeError {
+        NodeError::Internal(error.to_string())
+    }
+}
+
+impl From<FileError> for NodeError {
+    fn from(error: FileError) -> NodeError {
+        NodeError::io(format!("cannot read {error}"))
+    }
+}
+
+/// Where a node states what else decides its result: files, the ledger, a plugin, the taxonomy.
+pub struct FactContext<'a> {
+    pub facts: &'a mut Facts,
+    pub(crate) file_digests: &'a mut FileDigests,
+    pub(crate) files: &'a mut Vec<(PathBuf, StatedDigest)>,
+    pub(crate) now_ns: i128,
+    pub plan: &'a Plan,
+    pub base_dir: &'a Path,
+}
+
+impl FactContext<'_> {
+    /// An external file: its content counts, its path does not.
+    pub fn file(&mut self, path: &Path) -> Result<Digest, NodeError> {
+        let stated = self.file_digests.digest(path, self.now_ns)?;
+        self.facts.add_unnamed(format!("file:{}", path.display()), stated.digest.to_hex());
+        let digest = stated.digest;
+        self.files.push((path.to_owned(), stated));
+        Ok(digest)
+    }
+
+    /// The taxonomy's content.
+    pub fn taxonomy(&mut self) {
+        let digest = self
+            .plan
+            .taxonomy
+            .as_ref()
+            .map(|taxonomy| Digest::of(taxonomy.canonical().to_string().as_bytes()).to_hex());
+        self.facts.add("taxonomy", digest);
+    }
+}
+
+/// Artifacts on the input ports of a step, in the order of the file for a port that takes many.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    pub(crate) entries: Vec<(&'static str, Artifact)>,
+    /// Outputs of the pieces, for a unit that puts them together.
+    pub(crate) pieces: Vec<Outputs>,
+}
+
+impl Inputs {
+    pub fn new(entries: Vec<(&'static str, Artifact)>) -> Inputs {
+        Inputs { entries, pieces: Vec::new() }
+    }
+
+    pub fn try_frame(&self, port: &str) -> Option<&DataFrame> {
+        self.frames(port).next()
+    }
+
+    /// The frame on a port that the plan guarantees.
+    pub fn frame(&self, port: &str) -> Result<&DataFrame, NodeError> {
+        self.try_frame(port)
+            .ok_or_else(|| NodeError::Internal(format!("no frame arrived on port `{port}`")))
+    }
+
+    pub fn frames(&self, port: &str) -> impl Iterator<Item = &DataFrame> {
+        self.entries.iter().filter_map(move |(name, artifact)| match artifact {
+            Artifact::Frame(frame) if *name == port => Some(frame),
+            _ => None,
+        })
+    }
+
+    pub fn blobs(&self, port: &str) -> impl Iterator<Item = &Arc<Vec<u8>>> {
+        self.entries.iter().filter_map(move |(name, artifact)| match artifact {
+            Artifact::Blob(bytes) if *name == port => Some(bytes),
+            _ => None,
+        })
+    }
+
+    pub fn pieces(&self) -> &[Outputs] {
+        &self.pieces
+    }
+
+    pub(crate) fn rows(&self) -> u64 {
+        self.entries.iter().filter_map(|(_, artifact)| artifact.rows()).max().unwrap_or(0)
+    }
+}
+
+/// Artifacts on the output ports of a unit, with its notes.
+#[derive(Debug, Clone, Default)]
+pub struct Outputs {
+    pub artifacts: Vec<(String, Artifact)>,
+    pub notes: Vec<Note>,
+}
+
+impl Outputs {
+    /// One frame on the default port.
+    pub fn frame(frame: DataFrame) -> Outputs {
+        Outputs::default().with("", Artifact::Frame(frame))
+    }
+
+    #[must_use]
+    pub fn with(mut self, port: &str, artifact: Artifact) -> Outputs {
+        self.artifacts.push((port.to_owned(), artifact));
+        self
+    }
+
+    pub fn count(&mut self, text: impl Into<String>, count: usize, of: Option<usize>) {
+        let of = of.map(|of| of as u64);
+        self.notes.push(Note::Count { text: text.into(), count: count as u64, of });
+    }
+
+    pub fn metric(&mut self, name: impl Into<String>, value: f64) {
+        self.notes.push(Note::Metric { name: name.into(), value });
+    }
+
+    pub fn warn(&mut self, text: impl Into<String>, hint: Option<&str>) {
+        self.notes.push(Note::Warning { text: text.into(), hint: hint.map(str::to_owned) });
+    }
+
+    pub fn get(&self, port: &str) -> Option<&Artifact> {
+        self.artifacts.iter().find(|(name, _)| name == port).map(|(_, artifact)| artifact)
+    }
+}
+
+/// What a unit may know and use while it runs.
+pub struct RunContext<'a> {
+    pub unit: &'a crate::UnitName,
+    /// The unit's key, for ids that are derived from content.
+    pub key: Digest,
+    pub base_dir: &'a Path,
+    pub taxonomy: Option<&'a Taxonomy>,
+    pub progress: &'a (dyn Fn(f32) + Send + Sync),
+    pub cancel: &'a Cancel,
+    /// Threads this unit may use; its result must not depend on them.
+    pub threads: usize,
+}
+
+impl RunContext<'_> {
+    pub fn call(&self) -> CallContext<'_> {
+        CallContext { progress: self.progress, cancel: self.cancel, threads: self.threads }
+    }
+}
+
+/// A step, ready to be run. Pure but for sinks: the same facts and inputs give the same outputs.
+pub trait Node: Send + Sync {
+    /// States facts beyond kind, parameters and inputs. Called on the scheduler's thread.
+    fn facts(&self, context: &mut FactContext<'_>) -> Result<(), NodeError> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// Runs the unit; for a step in pieces, puts `inputs.pieces()` together.
+    fn run(&self, context: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError>;
+
+    /// The pieces of a step that has any (`Checked::pieces`).
+    fn pieces(&self) -> Option<&dyn Pieces> {
+        None
+    }
+
+    /// For a sink: whether its target still is what the run behind `record` wrote.
+    fn target_is_current(
+        &self,
+        record: &UnitRecord,
+        base_dir: &Path,
+    ) -> Result<bool, NodeError> {
+        let _ = (record, base_dir);
+        Ok(true)
+    }
+}
+
+/// The pieces of a step: work shared by all of them, and each one.
+pub trait Pieces: Send + Sync {
+    /// What all pieces share; done once in a run, and only if a piece has to run.
+    fn prepare(
+        &self,
+        context: &RunContext<'_>,
+        inputs: &Inputs,
+    ) -> Result<Box<dyn Any + Send + Sync>, NodeError>;
+
+    fn run_piece(
+        &self,
+        context: &RunContext<'_>,
+        inputs: &Inputs,
+        shared: &(dyn Any + Send + Sync),
+        piece: u32,
+    ) -> Result<Outputs, NodeError>;
+}
+
+/// Makes the node of a step.
+pub trait NodeFactory: Send + Sync {
+    fn node(&self, plan: &Plan, step: &Step) -> Result<Box<dyn Node>, NodeError>;
+}
+
+/// The notes of a record, as they were.
+pub(crate) fn notes_of(record: &UnitRecord) -> Vec<Note> {
+    record.notes.iter().filter_map(|note| serde_json::from_value(note.clone()).ok()).collect()
+}
+
+/// Notes as plain data for a record.
+pub(crate) fn notes_to_json(notes: &[Note]) -> Vec<Value> {
+    notes.iter().map(|note| serde_json::to_value(note).unwrap_or_default()).collect()
+}

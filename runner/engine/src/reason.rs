@@ -1,0 +1,140 @@
+//! Why a unit runs: a closed set of reasons, in the user's words.
+
+use cache::Facts;
+use serde_json::{Value, json};
+
+/// The first thing that made a unit run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reason {
+    FirstRun,
+    ParamsChanged { path: String, old: Value, new: Value },
+    InputChanged { port: String },
+    FileChanged { path: String },
+    PluginChanged { old: String, new: String },
+    KindVersionChanged { old: String, new: String },
+    TaxonomyChanged,
+    LedgerChanged,
+    EnvChanged { name: String },
+    Forced,
+    OutputMissing,
+    OutputCorrupt,
+    TargetChanged,
+    Uncacheable,
+    PreviousFailed,
+}
+
+impl Reason {
+    /// The word of the closed set.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Reason::FirstRun => "first-run",
+            Reason::ParamsChanged { .. } => "params-changed",
+            Reason::InputChanged { .. } => "input-changed",
+            Reason::FileChanged { .. } => "file-changed",
+            Reason::PluginChanged { .. } => "plugin-changed",
+            Reason::KindVersionChanged { .. } => "kind-version-changed",
+            Reason::TaxonomyChanged => "taxonomy-changed",
+            Reason::LedgerChanged => "ledger-changed",
+            Reason::EnvChanged { .. } => "env-changed",
+            Reason::Forced => "forced",
+            Reason::OutputMissing => "output-missing",
+            Reason::OutputCorrupt => "output-corrupt",
+            Reason::TargetChanged => "target-changed",
+            Reason::Uncacheable => "uncacheable",
+            Reason::PreviousFailed => "previous-failed",
+        }
+    }
+
+    /// One line for people.
+    pub fn text(&self) -> String {
+        match self {
+            Reason::FirstRun => "first run".into(),
+            Reason::ParamsChanged { path, old, new } => {
+                format!("{path}: {} -> {}", shown(old), shown(new))
+            }
+            Reason::InputChanged { port } => format!("{port} changed"),
+            Reason::FileChanged { path } => format!("{path} changed"),
+            Reason::PluginChanged { old, new } => format!("plugin: {old} -> {new}"),
+            Reason::KindVersionChanged { old, new } => format!("node kind version {old} -> {new}"),
+            Reason::TaxonomyChanged => "taxonomy changed".into(),
+            Reason::LedgerChanged => "new decisions in the ledger".into(),
+            Reason::EnvChanged { name } => format!("environment variable {name} changed"),
+            Reason::Forced => "forced".into(),
+            Reason::OutputMissing => "output is no longer in the cache".into(),
+            Reason::OutputCorrupt => "output in the cache is damaged".into(),
+            Reason::TargetChanged => "target is not what was written".into(),
+            Reason::Uncacheable => "cannot be cached".into(),
+            Reason::PreviousFailed => "failed last time".into(),
+        }
+    }
+
+    pub fn to_json(&self) -> Value {
+        let mut json = json!({ "code": self.code(), "text": self.text() });
+        let more = match self {
+            Reason::ParamsChanged { path, old, new } => {
+                json!({ "path": path, "old": old, "new": new })
+            }
+            Reason::FileChanged { path } => json!({ "path": path }),
+            Reason::InputChanged { port } => json!({ "port": port }),
+            Reason::PluginChanged { old, new } => json!({ "old": old, "new": new }),
+            _ => json!({}),
+        };
+        if let (Some(json), Value::Object(more)) = (json.as_object_mut(), more) {
+            json.extend(more);
+        }
+        json
+    }
+
+    /// The most telling difference between the facts of the last run and those of now.
+    ///
+    /// `None` when the facts are equal. What the user edits goes before what follows from it.
+    pub(crate) fn of_change(before: &Facts, now: &Facts) -> Option<Reason> {
+        let changes = now.changes_since(before);
+        let find = |prefix: &str| changes.iter().find(|(name, ..)| name.starts_with(prefix));
+        let text = |value: &Option<Value>| match value {
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => value.to_string(),
+            None => "none".into(),
+        };
+        if let Some((_, old, new)) = find("kind") {
+            return Some(Reason::KindVersionChanged { old: text(old), new: text(new) });
+        }
+        if let Some((_, old, new)) = find("plugin:name").or_else(|| find("plugin:")) {
+            return Some(Reason::PluginChanged { old: text(old), new: text(new) });
+        }
+        if let Some((name, old, new)) = find("param:") {
+            let path = name["param:".len()..].to_owned();
+            let (old, new) = (old.clone().unwrap_or_default(), new.clone().unwrap_or_default());
+            return Some(Reason::ParamsChanged { path, old, new });
+        }
+        if find("taxonomy").is_some() {
+            return Some(Reason::TaxonomyChanged);
+        }
+        if let Some((name, _, Some(_))) = find("file:") {
+            return Some(Reason::FileChanged { path: name["file:".len()..].to_owned() });
+        }
+        if let Some((name, ..)) = find("env:") {
+            return Some(Reason::EnvChanged { name: name["env:".len()..].to_owned() });
+        }
+        if find("ledger").is_some() {
+            return Some(Reason::LedgerChanged);
+        }
+        if let Some((name, ..)) = find("input:") {
+            return Some(Reason::InputChanged { port: name["input:".len()..].to_owned() });
+        }
+        changes.first().map(|(name, ..)| Reason::InputChanged { port: name.clone() })
+    }
+}
+
+/// A value short enough for one line.
+fn shown(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    };
+    if text.chars().count() <= 60 {
+        return text;
+    }
+    let head: String = text.chars().take(57).collect();
+    format!("{head}...")
+}

@@ -1,0 +1,147 @@
+//! From a unit with known inputs to its key, and from the key to *hit* or *run* with a reason.
+//!
+//! `plan` and `run` both come through here, so they cannot disagree.
+
+use std::path::{Path, PathBuf};
+
+use cache::{BlobState, Cache, Digest, Facts, FileDigests, StatedDigest, UnitRecord};
+use plan::Plan;
+
+use crate::history::LastFacts;
+use crate::node::{FactContext, Node, NodeError};
+use crate::reason::Reason;
+use crate::unit::{Unit, UnitName};
+
+/// What a plan says of a unit.
+#[derive(Debug, Clone, PartialEq)]
+pub enum UnitState {
+    Hit,
+    Run(Reason),
+    /// Waits for a unit that will run; may turn out a hit.
+    Maybe,
+    /// Cannot be judged: what it needs cannot be had.
+    Blocked(String),
+}
+
+impl UnitState {
+    pub fn code(&self) -> &'static str {
+        match self {
+            UnitState::Hit => "hit",
+            UnitState::Run(_) => "run",
+            UnitState::Maybe => "maybe",
+            UnitState::Blocked(_) => "blocked",
+        }
+    }
+}
+
+/// A unit of a plan with its state.
+#[derive(Debug, Clone)]
+pub struct PlannedUnit {
+    pub unit: UnitName,
+    pub kind: &'static str,
+    pub state: UnitState,
+    pub key: Option<Digest>,
+}
+
+/// A unit whose key is known.
+#[derive(Debug)]
+pub(crate) struct Keyed {
+    pub key: Digest,
+    pub facts: Facts,
+    /// External files with the state they were digested in.
+    pub files: Vec<(PathBuf, StatedDigest)>,
+    pub verdict: Verdict,
+}
+
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Hit(UnitRecord),
+    Run(Reason),
+}
+
+/// What a unit is judged with.
+pub(crate) struct Judge<'a> {
+    pub cache: &'a Cache,
+    pub plan: &'a Plan,
+    pub base_dir: &'a Path,
+    pub last: &'a LastFacts,
+    pub file_digests: &'a mut FileDigests,
+    pub now_ns: i128,
+}
+
+impl Judge<'_> {
+    /// Judges a unit; `inputs` are the logical digests of what it reads, in the order of its needs.
+    pub fn judge(
+        &mut self,
+        unit: &Unit,
+        node: &dyn Node,
+        inputs: &[Digest],
+        forced: bool,
+    ) -> Result<Keyed, NodeError> {
+        let step = self.plan.step(unit.step);
+        let mut facts = Facts::new();
+        facts.add("kind", format!("{} {}", step.kind, step.kind_version));
+        let part = match unit.name.fold {
+            Some(fold) => format!("piece {fold} of {}", step.pieces),
+            None => "whole".to_owned(),
+        };
+        facts.add("unit", part);
+        facts.add_tree("param:", &step.key_params);
+        for (n, digest) in inputs.iter().enumerate() {
+            match step.inputs.get(n) {
+                Some(input) => facts.add(format!("input:{}", input.port), digest.to_hex()),
+                None => facts.add(format!("input:fold {}", n - step.inputs.len()), digest.to_hex()),
+            }
+        }
+        let mut files = Vec::new();
+        node.facts(&mut FactContext {
+            facts: &mut facts,
+            file_digests: self.file_digests,
+            files: &mut files,
+            now_ns: self.now_ns,
+            plan: self.plan,
+            base_dir: self.base_dir,
+        })?;
+        let key = facts.key();
+        let verdict = self.verdict(unit, node, &key, &facts, forced)?;
+        Ok(Keyed { key, facts, files, verdict })
+    }
+
+    fn verdict(
+        &self,
+        unit: &Unit,
+        node: &dyn Node,
+        key: &Digest,
+        facts: &Facts,
+        forced: bool,
+    ) -> Result<Verdict, NodeError> {
+        if forced {
+            return Ok(Verdict::Run(Reason::Forced));
+        }
+        if let Some(record) = self.cache.record(key) {
+            let states = record.outputs.iter().map(|output| self.cache.blob_state(output));
+            match states.max_by_key(|state| *state as u8) {
+                Some(BlobState::Missing) => return Ok(Verdict::Run(Reason::OutputMissing)),
+                Some(BlobState::Damaged) => return Ok(Verdict::Run(Reason::OutputCorrupt)),
+                Some(BlobState::Whole) | None => {}
+            }
+            if !node.target_is_current(&record, self.base_dir)? {
+                return Ok(Verdict::Run(Reason::TargetChanged));
+            }
+            return Ok(Verdict::Hit(record));
+        }
+        Ok(Verdict::Run(self.why_missing(unit, key, facts)))
+    }
+
+    fn why_missing(&self, unit: &Unit, key: &Digest, facts: &Facts) -> Reason {
+        if self.cache.has_record_file(key) {
+            return Reason::OutputCorrupt;
+        }
+        let Some(last) = self.last.get(&unit.name) else { return Reason::FirstRun };
+        match Reason::of_change(&last.facts, facts) {
+            Some(reason) => reason,
+            None if last.failed => Reason::PreviousFailed,
+            None => Reason::OutputMissing,
+        }
+    }
+}

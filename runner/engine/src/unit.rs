@@ -1,0 +1,106 @@
+//! Units: what is cached and scheduled. A step is one unit, or one for each piece and one that
+//! puts the pieces together.
+
+use std::fmt;
+
+use plan::{Plan, StepId};
+
+/// A unit's place in the list; dense from 0, in an order in which inputs come first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnitId(pub u32);
+
+impl UnitId {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What people call a unit: `oof` or `oof[2]`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnitName {
+    pub node: String,
+    pub fold: Option<u32>,
+}
+
+impl fmt::Display for UnitName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.fold {
+            Some(fold) => write!(f, "{}[{fold}]", self.node),
+            None => f.write_str(&self.node),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct Unit {
+    pub id: UnitId,
+    pub step: StepId,
+    pub name: UnitName,
+    /// Units whose outputs this one reads, in the order of the step's inputs; then its pieces.
+    pub needs: Vec<UnitId>,
+    /// Units that read this one's outputs.
+    pub readers: Vec<UnitId>,
+    /// For a unit that puts pieces together.
+    pub pieces: Vec<UnitId>,
+}
+
+/// All units of a plan, or of a selection of its steps.
+#[derive(Debug, Clone)]
+pub struct Units(Vec<Unit>);
+
+impl Units {
+    /// Cuts the selected steps and whatever they need into units.
+    pub fn new(plan: &Plan, selected: &[StepId]) -> Units {
+        let mut wanted = vec![false; plan.len()];
+        let mut stack = selected.to_vec();
+        while let Some(step) = stack.pop() {
+            if !std::mem::replace(&mut wanted[step.index()], true) {
+                stack.extend(plan.step(step).inputs.iter().map(|input| input.step));
+            }
+        }
+        let mut units: Vec<Unit> = Vec::new();
+        let mut whole: Vec<Option<UnitId>> = vec![None; plan.len()];
+        for step in plan.steps().filter(|step| wanted[step.id.index()]) {
+            let inputs: Vec<UnitId> = step
+                .inputs
+                .iter()
+                .map(|input| whole[input.step.index()].expect("inputs come first"))
+                .collect();
+            let mut add = |fold, needs: Vec<UnitId>, pieces: Vec<UnitId>| {
+                let id = UnitId(units.len() as u32);
+                let name = UnitName { node: step.name.clone(), fold };
+                units.push(Unit { id, step: step.id, name, needs, readers: Vec::new(), pieces });
+                id
+            };
+            let pieces: Vec<UnitId> =
+                (0..step.pieces).map(|n| add(Some(n), inputs.clone(), Vec::new())).collect();
+            let needs = inputs.iter().chain(&pieces).copied().collect();
+            whole[step.id.index()] = Some(add(None, needs, pieces));
+        }
+        for n in 0..units.len() {
+            let mut needs = units[n].needs.clone();
+            needs.sort_unstable();
+            needs.dedup();
+            for need in needs {
+                units[need.index()].readers.push(UnitId(n as u32));
+            }
+        }
+        Units(units)
+    }
+
+    pub fn get(&self, id: UnitId) -> &Unit {
+        &self.0[id.index()]
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Unit> {
+        self.0.iter()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

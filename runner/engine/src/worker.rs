@@ -1,0 +1,240 @@
+//! What a worker does with one unit: load its inputs, run it, publish its outputs, then its record.
+
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cache::{BlobState, Cache, Digest, FileDigests, KeyLock, OutputRecord, UnitRecord};
+use plan::{StepInput, Taxonomy};
+
+use crate::classifier::Cancel;
+use crate::frame::{logical_digest, read_frame, write_frame};
+use crate::node::{Artifact, Inputs, Node, NodeError, Outputs, RunContext, notes_to_json};
+use crate::resolve::Keyed;
+use crate::unit::{Unit, UnitId};
+
+/// What the pieces of a step share, made by the first that needs it.
+#[derive(Default)]
+pub(crate) struct Shared(Mutex<Option<Arc<dyn Any + Send + Sync>>>);
+
+/// Outputs kept in memory until their last reader is done.
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<std::collections::HashMap<UnitId, Outputs>>);
+
+impl Memory {
+    pub fn put(&self, unit: UnitId, outputs: Outputs) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(unit, outputs);
+    }
+
+    pub fn get(&self, unit: UnitId) -> Option<Outputs> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&unit).cloned()
+    }
+
+    pub fn release(&self, unit: UnitId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&unit);
+    }
+}
+
+/// All that a worker needs for one unit.
+pub(crate) struct Job {
+    pub unit: Unit,
+    pub node: Arc<dyn Node>,
+    pub kind: &'static str,
+    pub keyed: Keyed,
+    /// Held until the record is published.
+    pub lock: KeyLock,
+    pub inputs: Vec<StepInput>,
+    /// The record of each unit in `unit.needs`.
+    pub records: Vec<Arc<UnitRecord>>,
+    pub shared: Arc<Shared>,
+    pub memory: Arc<Memory>,
+    pub cache: Cache,
+    pub base_dir: PathBuf,
+    pub taxonomy: Option<Taxonomy>,
+    pub cancel: Cancel,
+    pub threads: usize,
+    pub run_id: String,
+}
+
+pub(crate) enum JobEnd {
+    Done { record: UnitRecord, notes: Vec<crate::node::Note> },
+    Failed(NodeError),
+    /// An input in the cache is gone or damaged: its unit has to run again first.
+    InputLost { unit: UnitId, what: String },
+}
+
+enum Stop {
+    Error(NodeError),
+    InputLost { unit: UnitId, what: String },
+}
+
+impl From<NodeError> for Stop {
+    fn from(error: NodeError) -> Stop {
+        Stop::Error(error)
+    }
+}
+
+impl Job {
+    /// Runs the unit. `progress` gets the finished share and the number of input rows.
+    pub fn run(
+        self,
+        clock: &dyn crate::Clock,
+        progress: &(dyn Fn(f32, u64) + Send + Sync),
+    ) -> JobEnd {
+        let started = std::time::Instant::now();
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| self.work(progress)));
+        let outputs = match result {
+            Ok(Ok(outputs)) => outputs,
+            Ok(Err(Stop::Error(error))) => return JobEnd::Failed(error),
+            Ok(Err(Stop::InputLost { unit, what })) => return JobEnd::InputLost { unit, what },
+            Err(panic) => return JobEnd::Failed(NodeError::Internal(panic_text(&*panic))),
+        };
+        match self.publish(outputs, started.elapsed().as_secs_f64(), clock) {
+            Ok(end) => end,
+            Err(error) => JobEnd::Failed(error),
+        }
+    }
+
+    fn work(&self, progress: &(dyn Fn(f32, u64) + Send + Sync)) -> Result<Outputs, Stop> {
+        let inputs = self.load_inputs()?;
+        let rows = inputs.rows();
+        let tell = |fraction: f32| progress(fraction, rows);
+        let context = RunContext {
+            unit: &self.unit.name,
+            key: self.keyed.key,
+            base_dir: &self.base_dir,
+            taxonomy: self.taxonomy.as_ref(),
+            progress: &tell,
+            cancel: &self.cancel,
+            threads: self.threads,
+        };
+        let outputs = match (self.unit.name.fold, self.node.pieces()) {
+            (Some(piece), Some(pieces)) => {
+                let shared = {
+                    let mut slot = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    match &*slot {
+                        Some(shared) => shared.clone(),
+                        None => {
+                            let made: Arc<dyn Any + Send + Sync> =
+                                Arc::from(pieces.prepare(&context, &inputs)?);
+                            slot.insert(made).clone()
+                        }
+                    }
+                };
+                pieces.run_piece(&context, &inputs, &*shared, piece)?
+            }
+            _ => self.node.run(&context, &inputs)?,
+        };
+        for (path, stated) in &self.keyed.files {
+            if !FileDigests::is_unchanged(path, stated) {
+                return Err(NodeError::FileChanged(path.display().to_string()).into());
+            }
+        }
+        Ok(outputs)
+    }
+
+    fn load_inputs(&self) -> Result<Inputs, Stop> {
+        let mut inputs = Inputs::default();
+        for (n, (unit, record)) in self.unit.needs.iter().zip(&self.records).enumerate() {
+            match self.inputs.get(n) {
+                Some(input) => {
+                    let artifact = self.load(*unit, record, input.from_port)?;
+                    inputs.entries.push((input.port, artifact));
+                }
+                None => {
+                    let mut outputs = Outputs::default();
+                    for output in &record.outputs {
+                        let artifact = self.load(*unit, record, &output.port)?;
+                        outputs = outputs.with(&output.port, artifact);
+                    }
+                    outputs.notes = crate::node::notes_of(record);
+                    inputs.pieces.push(outputs);
+                }
+            }
+        }
+        Ok(inputs)
+    }
+
+    fn load(&self, unit: UnitId, record: &UnitRecord, port: &str) -> Result<Artifact, Stop> {
+        if let Some(artifact) = self.memory.get(unit).and_then(|outputs| outputs.get(port).cloned())
+        {
+            return Ok(artifact);
+        }
+        let output = record.output(port).ok_or_else(|| {
+            NodeError::Internal(format!("the cached result of `{unit:?}` has no port `{port}`"))
+        })?;
+        let lost = |what: &str| Stop::InputLost { unit, what: what.to_owned() };
+        if self.cache.blob_state(output) == BlobState::Missing {
+            return Err(lost("missing"));
+        }
+        let bytes = self.cache.read_blob(output).map_err(|_| lost("damaged"))?;
+        let artifact = if output.rows.is_some() {
+            Artifact::Frame(read_frame(&bytes).map_err(|_| lost("unreadable"))?)
+        } else {
+            Artifact::Blob(Arc::new(bytes))
+        };
+        Ok(artifact)
+    }
+
+    fn publish(
+        self,
+        outputs: Outputs,
+        seconds: f64,
+        clock: &dyn crate::Clock,
+    ) -> Result<JobEnd, NodeError> {
+        let mut published = Vec::with_capacity(outputs.artifacts.len());
+        for (port, artifact) in &outputs.artifacts {
+            published.push(self.publish_one(port, artifact)?);
+        }
+        let record = UnitRecord {
+            schema_version: UnitRecord::SCHEMA_VERSION,
+            key: self.keyed.key,
+            kind: self.kind.to_owned(),
+            outputs: published,
+            notes: notes_to_json(&outputs.notes),
+            facts: self.keyed.facts.clone(),
+            seconds,
+            run_id: self.run_id.clone(),
+            finished_at: clock.now_text(),
+        };
+        self.cache.put_record(&record).map_err(|error| NodeError::io(error.to_string()))?;
+        let notes = outputs.notes.clone();
+        if !self.unit.readers.is_empty() {
+            self.memory.put(self.unit.id, outputs);
+        }
+        drop(self.lock);
+        Ok(JobEnd::Done { record, notes })
+    }
+
+    fn publish_one(&self, port: &str, artifact: &Artifact) -> Result<OutputRecord, NodeError> {
+        let internal = |error: crate::FrameError| NodeError::Internal(error.to_string());
+        let mut failed = None;
+        let written = self.cache.put_blob(|writer| match artifact {
+            Artifact::Frame(frame) => write_frame(frame, writer).map_err(|error| {
+                let text = error.to_string();
+                failed = Some(error);
+                std::io::Error::other(text)
+            }),
+            Artifact::Blob(bytes) => writer.write_all(bytes),
+        });
+        let (blob, bytes) = written.map_err(|error| {
+            NodeError::io(error.to_string())
+                .with_hint("free some space or choose another `--cache-dir`, then run again")
+        })?;
+        let logical = match artifact {
+            Artifact::Frame(frame) => logical_digest(frame).map_err(internal)?,
+            Artifact::Blob(bytes) => Digest::of(bytes),
+        };
+        Ok(OutputRecord { port: port.to_owned(), blob, logical, bytes, rows: artifact.rows() })
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    format!("a defect in relabel stopped this unit: {text}")
+}

@@ -1,0 +1,324 @@
+//! From text to plan: every check, all problems at once.
+//!
+//! The stages: parse, apply `--set`, expand references, read each node (kind, parameters, inputs),
+//! build the graph and look for cycles, then walk it in topological order and let each kind's
+//! signature turn input schemas into output schemas. A stage goes on with whatever the one before
+//! it could make sense of, so that one run shows everything that is wrong.
+
+use std::collections::{BTreeMap, HashMap};
+
+use petgraph::algo::{tarjan_scc, toposort};
+use petgraph::graph::{DiGraph, NodeIndex};
+use serde_json::{Map, Value, json};
+
+use crate::catalog::{Catalog, World};
+use crate::expand::{Expander, apply_override};
+use crate::graph::{Plan, Step, StepId};
+use crate::params::{fill_defaults, validate};
+use crate::problem::{PlanErrors, Problem, SourceName, Span};
+use crate::spec::PipelineSpec;
+use crate::suggest::suggestion;
+use crate::taxonomy::{Category, Taxonomy};
+use crate::yaml::{self, Data, Name, Tree};
+
+mod edges;
+mod schema;
+
+pub use schema::pipeline_schema;
+
+/// A pipeline as the user gave it.
+#[derive(Debug, Clone, Copy)]
+pub struct PipelineSource<'a> {
+    pub text: &'a str,
+    /// The pipeline's name when the file gives none: the file's stem.
+    pub default_name: &'a str,
+    /// `PATH=VALUE` overrides, in order.
+    pub overrides: &'a [String],
+}
+
+/// A node whose kind is known, before its inputs are resolved.
+struct Draft {
+    name: Name,
+    /// The node's map with references expanded.
+    tree: Tree,
+    signature: std::sync::Arc<dyn crate::catalog::KindSignature>,
+    params: Value,
+    /// Problems with the parameters: the signature is not asked then.
+    valid: bool,
+    /// Port, text of the reference, its place.
+    references: Vec<(&'static str, String, Span)>,
+}
+
+/// Checks a pipeline and makes its plan, or gives everything that is wrong with it.
+pub fn compile(
+    source: &PipelineSource<'_>,
+    catalog: &Catalog,
+    world: &dyn World,
+) -> Result<Plan, PlanErrors> {
+    let mut tree = yaml::parse(source.text, SourceName::Pipeline)?;
+    let mut problems = Vec::new();
+    for (index, set) in source.overrides.iter().enumerate() {
+        if let Err(problem) = apply_override(&mut tree, set, index) {
+            problems.push(problem);
+        }
+    }
+    let (spec, found) = PipelineSpec::read(&tree);
+    problems.extend(found);
+    let mut expander = Expander {
+        params: spec.params.as_ref(),
+        world,
+        problems: Vec::new(),
+        origins: BTreeMap::new(),
+    };
+    let name = match spec.name.as_ref().map(|tree| expander.expand(tree, "name")) {
+        Some(tree) => match tree.as_str() {
+            Some(name) if !name.trim().is_empty() => name.to_owned(),
+            _ => {
+                problems.push(Problem::new(tree.span, "`name` must be a string that is not empty"));
+                source.default_name.to_owned()
+            }
+        },
+        None => source.default_name.to_owned(),
+    };
+    let taxonomy_tree = spec.taxonomy.as_ref().map(|tree| expander.expand(tree, "taxonomy"));
+    let taxonomy = taxonomy_tree.as_ref().and_then(|tree| read_taxonomy(tree, world, &mut problems));
+    let mut drafts = Vec::new();
+    for (name, tree) in &spec.nodes {
+        let tree = expander.expand(tree, &format!("nodes.{}", name.text));
+        drafts.extend(draft(name, tree, catalog, &mut problems));
+    }
+    // Ties in the topological order are broken by name, so that order in the file means nothing.
+    drafts.sort_by(|a, b| a.name.text.cmp(&b.name.text));
+    problems.append(&mut expander.problems);
+    let origins = expander.origins;
+
+    let (graph, order) = connect(&drafts, &spec.nodes, &mut problems)?;
+    let resolved = resolved_pipeline(&name, taxonomy_tree.as_ref(), spec.params.as_ref(), &drafts);
+    let mut plan =
+        Plan { name, taxonomy, warnings: Vec::new(), resolved, origins, graph, order };
+    edges::check(&mut plan, &drafts, world, &mut problems);
+    if problems.is_empty() { Ok(plan) } else { Err(PlanErrors::new(problems)) }
+}
+
+fn read_taxonomy(
+    tree: &Tree,
+    world: &dyn World,
+    problems: &mut Vec<Problem>,
+) -> Option<Taxonomy> {
+    let result = match &tree.data {
+        Data::Scalar(Value::String(path)) => world
+            .read_text(path)
+            .map_err(|error| format!("taxonomy `{path}`: {error}"))
+            .and_then(|text| {
+                Taxonomy::parse(&text).map_err(|error| format!("taxonomy `{path}`: {error}"))
+            }),
+        Data::List(items) => {
+            let categories = items.iter().map(|item| Category {
+                name: match item.to_json() {
+                    Value::String(name) => name,
+                    other => other.to_string(),
+                },
+                description: None,
+                queue: None,
+            });
+            Taxonomy::new(categories).map_err(|error| error.to_string())
+        }
+        _ => Err(format!("`taxonomy` must be a file or a list of categories, not {}", tree.noun())),
+    };
+    result.map_err(|message| problems.push(Problem::new(tree.span, message))).ok()
+}
+
+/// Reads one node; `None` when its kind is unknown, which is a problem already.
+fn draft(name: &Name, tree: Tree, catalog: &Catalog, problems: &mut Vec<Problem>) -> Option<Draft> {
+    if name.text.is_empty() || !name.text.chars().all(|c| c.is_alphanumeric() || "-_".contains(c)) {
+        let message = format!("node name `{}` may hold letters, digits, `-` and `_`", name.text);
+        problems.push(Problem::new(name.span, message));
+    }
+    let Data::Map(entries) = &tree.data else {
+        let message = format!("node `{}` must be a map with a `kind`, not {}", name.text, tree.noun());
+        problems.push(Problem::new(tree.span, message));
+        return None;
+    };
+    let Some(kind) = tree.get("kind") else {
+        problems.push(
+            Problem::new(name.span, format!("node `{}` has no `kind`", name.text))
+                .with_hint(suggestion("", catalog.names(), "kinds")),
+        );
+        return None;
+    };
+    let Some(signature) = kind.as_str().and_then(|kind| catalog.get(kind)) else {
+        let word = kind.as_str().map_or_else(|| kind.to_json().to_string(), str::to_owned);
+        let hint = suggestion(&word, catalog.names(), "kinds");
+        problems.push(Problem::new(kind.span, format!("unknown kind `{word}`")).with_hint(hint));
+        return None;
+    };
+    let ports = signature.input_ports();
+    let mut references = Vec::new();
+    let mut params = Map::new();
+    for (key, value) in entries {
+        if key.text == "kind" {
+            continue;
+        }
+        match ports.iter().find(|port| port.name == key.text) {
+            Some(port) => edges::read_references(port, value, &mut references, problems),
+            None => {
+                params.insert(key.text.clone(), value.to_json());
+            }
+        }
+    }
+    for port in ports.iter().filter(|port| port.required && tree.get(port.name).is_none()) {
+        let message = format!("node `{}` needs `{}`: {}", name.text, port.name, port.summary);
+        problems.push(Problem::new(name.span, message));
+    }
+    let schema = signature.params_schema();
+    let mut params = Value::Object(params);
+    fill_defaults(&schema, &mut params);
+    let mut valid = true;
+    for finding in validate(&schema, &params, "") {
+        valid = false;
+        let span = edges::place(&finding.at, name, &tree);
+        let message = format!("node `{}`: {}", name.text, finding.message);
+        problems.push(Problem::new(span, message).with_hint(finding.hint));
+    }
+    let signature = signature.clone();
+    Some(Draft { name: name.clone(), tree, signature, params, valid, references })
+}
+
+type Connected = (DiGraph<Step, ()>, Vec<StepId>);
+
+/// Makes the graph; a cycle ends the check, for nothing after it makes sense then.
+fn connect(
+    drafts: &[Draft],
+    nodes: &[(Name, Tree)],
+    problems: &mut Vec<Problem>,
+) -> Result<Connected, PlanErrors> {
+    let mut graph = DiGraph::new();
+    let by_name: HashMap<&str, StepId> = drafts
+        .iter()
+        .enumerate()
+        .map(|(n, draft)| (draft.name.text.as_str(), StepId(n as u32)))
+        .collect();
+    for (n, draft) in drafts.iter().enumerate() {
+        graph.add_node(edges::step_of(StepId(n as u32), draft));
+    }
+    let all_names: Vec<&str> = nodes.iter().map(|(name, _)| name.text.as_str()).collect();
+    for (n, draft) in drafts.iter().enumerate() {
+        for reference in &draft.references {
+            let resolved = edges::resolve(reference, &by_name, &all_names, drafts, problems);
+            if let Some(input) = resolved {
+                let (from, to) = (NodeIndex::new(input.step.index()), NodeIndex::new(n));
+                graph.update_edge(from, to, ());
+                graph[to].inputs.push(input);
+            }
+        }
+    }
+    let cycles = cycles(&graph);
+    if !cycles.is_empty() {
+        problems.extend(cycles);
+        return Err(PlanErrors::new(std::mem::take(problems)));
+    }
+    let order = toposort(&graph, None).map_err(|cycle| {
+        PlanErrors::from(Problem::new(graph[cycle.node_id()].span, "the nodes form a cycle"))
+    })?;
+    let order = stable_order(&graph, &order);
+    Ok((graph, order))
+}
+
+/// Kahn's algorithm with the smallest id first: the order depends on the graph alone.
+fn stable_order(graph: &DiGraph<Step, ()>, any_order: &[NodeIndex]) -> Vec<StepId> {
+    let mut missing: Vec<usize> = vec![0; any_order.len()];
+    for index in any_order {
+        missing[index.index()] =
+            graph.neighbors_directed(*index, petgraph::Direction::Incoming).count();
+    }
+    let mut ready: std::collections::BTreeSet<NodeIndex> =
+        any_order.iter().copied().filter(|index| missing[index.index()] == 0).collect();
+    let mut order = Vec::with_capacity(any_order.len());
+    while let Some(index) = ready.pop_first() {
+        order.push(StepId(index.index() as u32));
+        for next in graph.neighbors(index) {
+            missing[next.index()] -= 1;
+            if missing[next.index()] == 0 {
+                ready.insert(next);
+            }
+        }
+    }
+    order
+}
+
+/// One problem for each cycle, with the way round printed.
+fn cycles(graph: &DiGraph<Step, ()>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for component in tarjan_scc(graph) {
+        let own_loop = graph.contains_edge(component[0], component[0]);
+        if component.len() == 1 && !own_loop {
+            continue;
+        }
+        let start = component.iter().copied().min().expect("a component has a node");
+        let way = way_round(graph, start, &component);
+        let names: Vec<&str> = way.iter().map(|index| graph[*index].name.as_str()).collect();
+        let message = format!("the nodes form a cycle: `{}`", names.join("` -> `"));
+        let hint = "decisions come back through a `corrections` node, not through the graph";
+        problems
+            .push(Problem::new(graph[start].span, message).with_hint(Some(hint.to_owned())));
+    }
+    problems
+}
+
+/// A shortest way from `start` back to itself inside its component (breadth first).
+fn way_round(
+    graph: &DiGraph<Step, ()>,
+    start: NodeIndex,
+    component: &[NodeIndex],
+) -> Vec<NodeIndex> {
+    let mut came_from: HashMap<NodeIndex, NodeIndex> = HashMap::new();
+    let mut queue = std::collections::VecDeque::from([start]);
+    while let Some(index) = queue.pop_front() {
+        for next in graph.neighbors(index).filter(|next| component.contains(next)) {
+            if next == start {
+                let mut way = vec![start, index];
+                while *way.last().expect("never empty") != start {
+                    let last = way[way.len() - 1];
+                    way.push(came_from[&last]);
+                }
+                way.reverse();
+                if index == start {
+                    way.truncate(2);
+                }
+                return way;
+            }
+            came_from.entry(next).or_insert_with(|| {
+                queue.push_back(next);
+                index
+            });
+        }
+    }
+    vec![start]
+}
+
+fn resolved_pipeline(
+    name: &str,
+    taxonomy: Option<&Tree>,
+    params: Option<&Tree>,
+    drafts: &[Draft],
+) -> Value {
+    let nodes: Map<String, Value> = drafts
+        .iter()
+        .map(|draft| {
+            let mut node = draft.tree.to_json();
+            if let (Some(node), Some(params)) = (node.as_object_mut(), draft.params.as_object()) {
+                for (key, value) in params {
+                    node.entry(key.clone()).or_insert_with(|| value.clone());
+                }
+            }
+            (draft.name.text.clone(), node)
+        })
+        .collect();
+    json!({
+        "version": 1,
+        "name": name,
+        "taxonomy": taxonomy.map(Tree::to_json),
+        "params": params.map(Tree::to_json),
+        "nodes": nodes,
+    })
+}

@@ -1,0 +1,255 @@
+//! Edges of the plan: references resolved, types and columns checked from step to step.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::Draft;
+use crate::catalog::{Accepts, At, CheckContext, Finding, InputPort, InputSchema, Many, World};
+use crate::graph::{Plan, Step, StepId, StepInput};
+use crate::params::key_params;
+use crate::problem::{Problem, Span};
+use crate::schema::{PortType, Schema};
+use crate::suggest::suggestion;
+use crate::yaml::{Data, Name, Tree};
+
+/// Takes `node`, `node.port` or a list of them from a port's value.
+pub(super) fn read_references(
+    port: &InputPort,
+    value: &Tree,
+    references: &mut Vec<(&'static str, String, Span)>,
+    problems: &mut Vec<Problem>,
+) {
+    match (&value.data, port.many) {
+        (Data::Scalar(Value::String(text)), _) => {
+            references.push((port.name, text.clone(), value.span));
+        }
+        (Data::List(items), Many::List) => {
+            for item in items {
+                match item.as_str() {
+                    Some(text) => references.push((port.name, text.to_owned(), item.span)),
+                    None => problems.push(Problem::new(item.span, "a node's name belongs here")),
+                }
+            }
+        }
+        _ => {
+            let message = format!("`{}` must name a node, not {}", port.name, value.noun());
+            problems.push(Problem::new(value.span, message));
+        }
+    }
+}
+
+/// Finds the step and port a reference names.
+pub(super) fn resolve(
+    reference: &(&'static str, String, Span),
+    by_name: &HashMap<&str, StepId>,
+    all_names: &[&str],
+    drafts: &[Draft],
+    problems: &mut Vec<Problem>,
+) -> Option<StepInput> {
+    let (port, text, span) = reference;
+    let (node, from_port) = text.split_once('.').unwrap_or((text, ""));
+    let Some(step) = by_name.get(node) else {
+        // A node that is there with an unknown kind has its own problem already.
+        if !all_names.contains(&node) {
+            let hint = suggestion(node, all_names.iter().copied(), "nodes");
+            let message = format!("`{port}` reads `{node}`, which is no node of this pipeline");
+            problems.push(Problem::new(*span, message).with_hint(hint));
+        }
+        return None;
+    };
+    let ports = drafts[step.index()].signature.output_ports();
+    match ports.iter().find(|name| **name == from_port) {
+        Some(from_port) => Some(StepInput { port, step: *step, from_port }),
+        None => {
+            let named: Vec<&str> = ports.iter().copied().filter(|name| !name.is_empty()).collect();
+            let hint = match (from_port, named.is_empty()) {
+                ("", _) => suggestion(from_port, named, "ports"),
+                (_, true) => Some(format!("`{node}` has one output: write `{node}`")),
+                _ => suggestion(from_port, named, "ports"),
+            };
+            let message = match from_port {
+                "" => format!("`{node}` has no output to read"),
+                _ => format!("`{node}` has no port `{from_port}`"),
+            };
+            problems.push(Problem::new(*span, message).with_hint(hint));
+            None
+        }
+    }
+}
+
+pub(super) fn step_of(id: StepId, draft: &Draft) -> Step {
+    Step {
+        id,
+        name: draft.name.text.clone(),
+        kind: draft.signature.name(),
+        kind_version: draft.signature.version(),
+        params: draft.params.clone(),
+        key_params: Value::Null,
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        plugin: None,
+        pieces: 0,
+        span: draft.name.span,
+    }
+}
+
+/// Walks the plan in topological order and lets every signature check its step.
+pub(super) fn check(
+    plan: &mut Plan,
+    drafts: &[Draft],
+    world: &dyn World,
+    problems: &mut Vec<Problem>,
+) {
+    for id in plan.order.clone() {
+        let draft = &drafts[id.index()];
+        // Without the schemas before it a step cannot be judged; what is wrong there was said.
+        let Some(inputs) = inputs_of(plan, draft, id, problems) else { continue };
+        if !draft.valid || inputs.len() < draft.references.len() {
+            continue;
+        }
+        let context = CheckContext {
+            params: &draft.params,
+            inputs: &inputs,
+            taxonomy: plan.taxonomy.as_ref(),
+            world,
+        };
+        match draft.signature.check(&context) {
+            Ok(checked) => {
+                for warning in checked.warnings {
+                    plan.warnings.push(problem_of(draft, warning));
+                }
+                let params = checked.params.unwrap_or_else(|| draft.params.clone());
+                let step = &mut plan.graph[petgraph::graph::NodeIndex::new(id.index())];
+                step.key_params = key_params(&draft.signature.params_schema(), &params);
+                step.params = params;
+                step.outputs = checked.outputs;
+                step.plugin = checked.plugin;
+                step.pieces = checked.pieces;
+            }
+            Err(findings) => {
+                problems.extend(findings.into_iter().map(|finding| problem_of(draft, finding)));
+            }
+        }
+    }
+}
+
+/// What arrives at a step, checked against what its ports accept; `None` if that is not known.
+fn inputs_of(
+    plan: &Plan,
+    draft: &Draft,
+    id: StepId,
+    problems: &mut Vec<Problem>,
+) -> Option<Vec<InputSchema>> {
+    let ports = draft.signature.input_ports();
+    let mut inputs = Vec::new();
+    let before = problems.len();
+    for input in &plan.step(id).inputs {
+        let from = plan.step(input.step);
+        let (_, port_type) = from.outputs.iter().find(|(name, _)| *name == input.from_port)?;
+        let port = ports.iter().find(|port| port.name == input.port)?;
+        let span = reference_span(draft, input.port, &from.name);
+        if let Some(problem) = mismatch(port, port_type, &from.name, span) {
+            problems.extend(problem);
+        }
+        inputs.push(InputSchema { port: port.name, port_type: port_type.clone() });
+    }
+    (problems.len() == before).then_some(inputs)
+}
+
+fn reference_span(draft: &Draft, port: &str, from: &str) -> Span {
+    let named = |text: &str| text.split('.').next() == Some(from);
+    let mut places = draft.references.iter().filter(|(name, ..)| *name == port);
+    places.find(|(_, text, _)| named(text)).map_or(draft.name.span, |(.., span)| *span)
+}
+
+/// Why `port` cannot take what `from` gives.
+fn mismatch(
+    port: &InputPort,
+    port_type: &PortType,
+    from: &str,
+    span: Span,
+) -> Option<Vec<Problem>> {
+    match (&port.accepts, port_type) {
+        (Accepts::Model, PortType::Model) => None,
+        (Accepts::Frame(columns), PortType::Frame(schema)) => {
+            let problems: Vec<Problem> = columns
+                .iter()
+                .filter_map(|(name, types)| missing_column(name, types, schema, from, span))
+                .collect();
+            (!problems.is_empty()).then_some(problems)
+        }
+        (accepts, given) => {
+            let wanted = if matches!(accepts, Accepts::Model) { "model" } else { "frame" };
+            let message =
+                format!("`{}` takes a {wanted}; `{from}` gives a {}", port.name, given.noun());
+            Some(vec![Problem::new(span, message)])
+        }
+    }
+}
+
+fn missing_column(
+    name: &str,
+    types: &[crate::schema::ColumnType],
+    schema: &Schema,
+    from: &str,
+    span: Span,
+) -> Option<Problem> {
+    match schema.get(name) {
+        Some(found) if types.contains(&found) => None,
+        Some(found) => {
+            let wanted: Vec<String> = types.iter().map(ToString::to_string).collect();
+            let message = format!(
+                "column `{name}` of `{from}` is of type {found}; {} is needed",
+                wanted.join(" or ")
+            );
+            Some(Problem::new(span, message))
+        }
+        None if schema.open => None,
+        None => {
+            let hint = suggestion(name, schema.names(), "columns there");
+            let message = format!("`{from}` has no column `{name}`, which is needed here");
+            Some(Problem::new(span, message).with_hint(hint))
+        }
+    }
+}
+
+fn problem_of(draft: &Draft, finding: Finding) -> Problem {
+    let span = place(&finding.at, &draft.name, &draft.tree);
+    let message = format!("node `{}`: {}", draft.name.text, finding.message);
+    Problem::new(span, message).with_hint(finding.hint)
+}
+
+/// The place of a finding: an unknown key is shown at the key, anything else at its value.
+pub(super) fn place(at: &At, name: &Name, tree: &Tree) -> Span {
+    match at {
+        At::Node => name.span,
+        At::Input(port) => tree.get(port).map_or(name.span, |tree| tree.span),
+        At::Param(pointer) => {
+            if let Some(span) = key_span(tree, pointer) {
+                return span;
+            }
+            let span = tree.locate(pointer);
+            if span == tree.span { name.span } else { span }
+        }
+    }
+}
+
+/// The place of the last key of a pointer, when its value is no scalar or the key is unknown.
+fn key_span(tree: &Tree, pointer: &str) -> Option<Span> {
+    let (parent, last) = pointer.rsplit_once('/')?;
+    let mut here = tree;
+    for part in parent.split('/').skip(1) {
+        here = match &here.data {
+            Data::Map(_) => here.get(part)?,
+            Data::List(items) => items.get(part.parse::<usize>().ok()?)?,
+            Data::Scalar(_) => return None,
+        };
+    }
+    let Data::Map(entries) = &here.data else { return None };
+    let (name, value) = entries.iter().find(|(name, _)| name.text == last)?;
+    Some(match &value.data {
+        Data::Scalar(_) => value.span,
+        _ => name.span,
+    })
+}

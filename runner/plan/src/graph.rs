@@ -1,0 +1,124 @@
+//! The plan: a checked graph of steps.
+
+use std::collections::BTreeMap;
+
+use petgraph::Direction;
+use petgraph::graph::{DiGraph, NodeIndex};
+use serde_json::Value;
+
+use crate::catalog::PluginDescription;
+use crate::expand::Origin;
+use crate::problem::{Problem, Span};
+use crate::schema::PortType;
+use crate::taxonomy::Taxonomy;
+
+/// A step's place in its plan; dense from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepId(pub u32);
+
+impl StepId {
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What a step reads on one of its ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepInput {
+    pub port: &'static str,
+    pub step: StepId,
+    /// Output port of `step`; `""` is the default one.
+    pub from_port: &'static str,
+}
+
+/// A node of the pipeline, checked.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub id: StepId,
+    /// The node's name in the pipeline file.
+    pub name: String,
+    pub kind: &'static str,
+    pub kind_version: u32,
+    /// Valid, references expanded, defaults filled in.
+    pub params: Value,
+    /// The part of `params` that decides the result.
+    pub key_params: Value,
+    pub inputs: Vec<StepInput>,
+    pub outputs: Vec<(&'static str, PortType)>,
+    pub plugin: Option<PluginDescription>,
+    /// Units the step is cut into, besides the one that puts them together; 0 for none.
+    pub pieces: u32,
+    pub span: Span,
+}
+
+/// A pipeline that cannot be wrong: names resolved, no cycle, columns checked along each edge.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    pub name: String,
+    pub taxonomy: Option<Taxonomy>,
+    /// Things worth saying that stop nothing.
+    pub warnings: Vec<Problem>,
+    /// The pipeline with everything resolved, for the run record.
+    pub resolved: Value,
+    /// Where each value came from, by path such as `nodes.folds.k`.
+    pub origins: BTreeMap<String, Origin>,
+    pub(crate) graph: DiGraph<Step, ()>,
+    /// A topological order in which ties are in the order of names.
+    pub(crate) order: Vec<StepId>,
+}
+
+impl Plan {
+    pub fn step(&self, id: StepId) -> &Step {
+        &self.graph[NodeIndex::new(id.index())]
+    }
+
+    /// Steps in topological order, ties by name: the same for any order in the file.
+    pub fn steps(&self) -> impl Iterator<Item = &Step> + Clone {
+        self.order.iter().map(|id| self.step(*id))
+    }
+
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    pub fn find(&self, name: &str) -> Option<&Step> {
+        self.steps().find(|step| step.name == name)
+    }
+
+    /// Steps that read from `id`, each once, in topological order.
+    pub fn readers(&self, id: StepId) -> Vec<StepId> {
+        self.neighbours(id, Direction::Outgoing)
+    }
+
+    /// Steps that `id` reads from, each once, in topological order.
+    pub fn needs(&self, id: StepId) -> Vec<StepId> {
+        self.neighbours(id, Direction::Incoming)
+    }
+
+    fn neighbours(&self, id: StepId, direction: Direction) -> Vec<StepId> {
+        let mut found: Vec<StepId> = self
+            .graph
+            .neighbors_directed(NodeIndex::new(id.index()), direction)
+            .map(|index| StepId(index.index() as u32))
+            .collect();
+        found.sort_unstable_by_key(|id| self.order.iter().position(|other| other == id));
+        found.dedup();
+        found
+    }
+
+    /// A step with everything it needs, or everything that needs it, itself included.
+    pub(crate) fn closure(&self, id: StepId, direction: Direction) -> Vec<StepId> {
+        let mut seen = vec![false; self.len()];
+        let mut stack = vec![id];
+        while let Some(id) = stack.pop() {
+            if !std::mem::replace(&mut seen[id.index()], true) {
+                stack.extend(self.neighbours(id, direction));
+            }
+        }
+        self.order.iter().copied().filter(|id| seen[id.index()]).collect()
+    }
+}

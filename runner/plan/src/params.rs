@@ -1,0 +1,146 @@
+//! Parameters against their JSON Schema: problems with a place, defaults filled in.
+//!
+//! Node kinds and classifier plugins go through the same functions.
+
+use jsonschema::error::{TypeKind, ValidationErrorKind};
+use serde_json::{Map, Value};
+
+use crate::catalog::Finding;
+use crate::suggest::suggestion;
+
+/// The property of a schema that keeps a parameter out of keys when it is `false`.
+const IN_KEY: &str = "x-relabel-key";
+
+/// Checks `params`; `prefix` is the JSON pointer under which they stand in the node.
+pub fn validate(schema: &Value, params: &Value, prefix: &str) -> Vec<Finding> {
+    let validator = match jsonschema::validator_for(schema) {
+        Ok(validator) => validator,
+        Err(error) => {
+            let message = format!("the JSON Schema of these parameters is itself invalid: {error}");
+            return vec![Finding::param(prefix, message)];
+        }
+    };
+    validator.iter_errors(params).flat_map(|error| describe(schema, prefix, &error)).collect()
+}
+
+fn describe(schema: &Value, prefix: &str, error: &jsonschema::ValidationError<'_>) -> Vec<Finding> {
+    let pointer = format!("{prefix}{}", error.instance_path());
+    let name = pointer.rsplit('/').next().unwrap_or_default().to_owned();
+    match error.kind() {
+        ValidationErrorKind::AdditionalProperties { unexpected } => unexpected
+            .iter()
+            .map(|key| {
+                let known = properties_at(schema, error.instance_path().as_str());
+                let mut finding =
+                    Finding::param(&format!("{pointer}/{key}"), format!("unknown key `{key}`"));
+                finding.hint =
+                    suggestion(key, known.iter().map(String::as_str), "keys known here");
+                finding
+            })
+            .collect(),
+        ValidationErrorKind::Required { property } => {
+            let property = property.as_str().unwrap_or_default();
+            vec![Finding::param(&pointer, format!("`{property}` is missing"))]
+        }
+        ValidationErrorKind::Type { kind } => {
+            let expected = match kind {
+                TypeKind::Single(kind) => kind.to_string(),
+                TypeKind::Multiple(kinds) => {
+                    let names: Vec<String> = kinds.iter().map(|kind| kind.to_string()).collect();
+                    names.join(" or ")
+                }
+            };
+            let message = format!("`{name}` must be of type {expected}, not {}", error.instance());
+            vec![Finding::param(&pointer, message)]
+        }
+        ValidationErrorKind::Enum { options } => {
+            let options: Vec<&str> =
+                options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let given = error.instance().as_str().unwrap_or_default().to_owned();
+            let mut finding = Finding::param(
+                &pointer,
+                format!("`{name}` is {}, which is not a choice", error.instance()),
+            );
+            finding.hint = suggestion(&given, options.iter().copied(), "choices");
+            vec![finding]
+        }
+        _ => vec![Finding::param(&pointer, format!("`{name}`: {error}"))],
+    }
+}
+
+/// Names of the properties the schema allows at a place of the instance.
+fn properties_at(schema: &Value, instance_pointer: &str) -> Vec<String> {
+    let mut here = resolve(schema, schema);
+    for part in instance_pointer.split('/').skip(1) {
+        let next = here.get("properties").and_then(|properties| properties.get(part));
+        match next.or_else(|| here.get("items")) {
+            Some(next) => here = resolve(schema, next),
+            None => return Vec::new(),
+        }
+    }
+    let properties = here.get("properties").and_then(Value::as_object);
+    properties.into_iter().flat_map(|map| map.keys().cloned()).collect()
+}
+
+/// Follows `$ref` into the schema's definitions, and the one object branch of an optional.
+fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
+    if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
+        if let Some(target) = pointer.strip_prefix('#').and_then(|p| root.pointer(p)) {
+            return target;
+        }
+    }
+    if let Some(branches) = schema.get("anyOf").and_then(Value::as_array) {
+        for branch in branches {
+            let branch = resolve(root, branch);
+            if branch.get("properties").is_some() {
+                return branch;
+            }
+        }
+    }
+    schema
+}
+
+/// Puts in every default the schema gives, so that an explicit default and none are one thing.
+pub fn fill_defaults(schema: &Value, params: &mut Value) {
+    fill(schema, schema, params);
+}
+
+fn fill(root: &Value, schema: &Value, params: &mut Value) {
+    let schema = resolve(root, schema);
+    match params {
+        Value::Object(map) => {
+            let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
+                return;
+            };
+            for (name, property) in properties {
+                if let Some(default) = property.get("default") {
+                    map.entry(name.clone()).or_insert_with(|| default.clone());
+                }
+                if let Some(value) = map.get_mut(name) {
+                    fill(root, property, value);
+                }
+            }
+        }
+        Value::Array(items) => {
+            if let Some(schema) = schema.get("items") {
+                items.iter_mut().for_each(|item| fill(root, schema, item));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The parameters that decide a result: those the schema does not take out of keys.
+pub fn key_params(schema: &Value, params: &Value) -> Value {
+    let Some(map) = params.as_object() else { return params.clone() };
+    let properties = resolve(schema, schema).get("properties");
+    let kept: Map<String, Value> = map
+        .iter()
+        .filter(|(name, _)| {
+            let property = properties.and_then(|properties| properties.get(name.as_str()));
+            property.and_then(|property| property.get(IN_KEY)) != Some(&Value::Bool(false))
+        })
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect();
+    Value::Object(kept)
+}
