@@ -27,6 +27,7 @@ pub use frame::{FrameError, logical_digest, read_frame, write_frame};
 pub use history::{History, HistoryError, RunOutcome, RunRecord, UnitEntry};
 pub use node::{
     Artifact, FactContext, Inputs, Node, NodeError, NodeFactory, Note, Outputs, Pieces, RunContext,
+    notes_of,
 };
 pub use reason::Reason;
 pub use resolve::{PlannedUnit, UnitState};

@@ -37,6 +37,8 @@ pub enum Note {
     Count { text: String, count: u64, of: Option<u64> },
     /// A measured value, such as the out-of-fold accuracy.
     Metric { name: String, value: f64 },
+    /// What a sink wrote, by the digest it can be recognised with.
+    Target { name: String, digest: String },
     /// Something the user should look at; `hint` says what to do.
     Warning { text: String, hint: Option<String> },
 }
@@ -215,6 +217,10 @@ impl Outputs {
         self.notes.push(Note::Metric { name: name.into(), value });
     }
 
+    pub fn target(&mut self, name: impl Into<String>, digest: impl Into<String>) {
+        self.notes.push(Note::Target { name: name.into(), digest: digest.into() });
+    }
+
     pub fn warn(&mut self, text: impl Into<String>, hint: Option<&str>) {
         self.notes.push(Note::Warning { text: text.into(), hint: hint.map(str::to_owned) });
     }
@@ -294,7 +300,7 @@ pub trait NodeFactory: Send + Sync {
 }
 
 /// The notes of a record, as they were.
-pub(crate) fn notes_of(record: &UnitRecord) -> Vec<Note> {
+pub fn notes_of(record: &UnitRecord) -> Vec<Note> {
     record.notes.iter().filter_map(|note| serde_json::from_value(note.clone()).ok()).collect()
 }
 

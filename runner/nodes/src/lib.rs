@@ -1,0 +1,26 @@
+//! The built-in node kinds, one file each, and the table that names them.
+//!
+//! A kind is a pure function from frames to frames; the sinks (`review-queue`, `export`) are
+//! idempotent. Nothing here knows how units are scheduled, cached or shown.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod clean;
+mod columns;
+mod corrections;
+mod evaluate;
+mod export;
+mod filter;
+mod kfold;
+mod kind;
+mod metrics;
+mod model;
+mod predict;
+mod review_queue;
+mod source;
+mod train;
+mod validate;
+
+pub use kind::{BuiltinNodes, catalog};
+pub use model::{ModelBlob, ModelBlobError};

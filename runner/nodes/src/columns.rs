@@ -1,0 +1,111 @@
+//! Columns by name and type, with the messages a missing one deserves; and small builders.
+
+use engine::NodeError;
+use plan::{Accepts, ColumnType, InputPort, Many};
+use polars::prelude::*;
+
+pub(crate) const STRING: &[ColumnType] = &[ColumnType::String];
+pub(crate) const INTEGER: &[ColumnType] = &[ColumnType::Integer];
+pub(crate) const FLOAT: &[ColumnType] = &[ColumnType::Float];
+
+/// An input port that takes one frame with these columns.
+pub(crate) fn frame_port(
+    name: &'static str,
+    summary: &'static str,
+    columns: &[(&'static str, &'static [ColumnType])],
+) -> InputPort {
+    let accepts = Accepts::Frame(columns.to_vec());
+    InputPort { name, many: Many::One, required: true, accepts, summary }
+}
+
+fn column<'a>(frame: &'a DataFrame, name: &str) -> Result<&'a Series, NodeError> {
+    match frame.column(name) {
+        Ok(column) => Ok(column.as_materialized_series()),
+        Err(_) => Err(NodeError::input(format!("column `{name}` is missing"))),
+    }
+}
+
+fn wrong_type(name: &str, wanted: &str, found: &DataType) -> NodeError {
+    NodeError::input(format!("column `{name}` must be of type {wanted}, it is {found}"))
+}
+
+pub(crate) fn strings<'a>(
+    frame: &'a DataFrame,
+    name: &str,
+) -> Result<&'a StringChunked, NodeError> {
+    let series = column(frame, name)?;
+    series.str().map_err(|_| wrong_type(name, "string", series.dtype()))
+}
+
+pub(crate) fn booleans<'a>(
+    frame: &'a DataFrame,
+    name: &str,
+) -> Result<&'a BooleanChunked, NodeError> {
+    let series = column(frame, name)?;
+    series.bool().map_err(|_| wrong_type(name, "boolean", series.dtype()))
+}
+
+/// A numeric column as doubles; a null is NaN.
+pub(crate) fn floats(frame: &DataFrame, name: &str) -> Result<Vec<f64>, NodeError> {
+    let series = column(frame, name)?;
+    let cast = series
+        .cast(&DataType::Float64)
+        .map_err(|_| wrong_type(name, "number", series.dtype()))?;
+    Ok(cast.f64()?.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
+}
+
+pub(crate) fn integers(frame: &DataFrame, name: &str) -> Result<Vec<Option<i64>>, NodeError> {
+    let series = column(frame, name)?;
+    let cast = series
+        .cast(&DataType::Int64)
+        .map_err(|_| wrong_type(name, "integer", series.dtype()))?;
+    Ok(cast.i64()?.iter().collect())
+}
+
+/// A string column out of anything that gives optional texts.
+pub(crate) fn string_column<'a>(
+    name: &str,
+    values: impl IntoIterator<Item = Option<&'a str>>,
+) -> Column {
+    let values: StringChunked = values.into_iter().collect();
+    values.with_name(name.into()).into_series().into_column()
+}
+
+/// A frame of these columns, all of one length.
+pub(crate) fn frame(columns: Vec<Column>) -> Result<DataFrame, NodeError> {
+    let height = columns.first().map_or(0, Column::len);
+    Ok(DataFrame::new(height, columns)?)
+}
+
+/// The type of a column as the plan knows it.
+pub(crate) fn column_type(dtype: &DataType) -> ColumnType {
+    match dtype {
+        DataType::String => ColumnType::String,
+        DataType::Boolean => ColumnType::Boolean,
+        DataType::Date => ColumnType::Date,
+        DataType::Datetime(..) => ColumnType::Datetime,
+        dtype if dtype.is_integer() => ColumnType::Integer,
+        dtype if dtype.is_float() => ColumnType::Float,
+        _ => ColumnType::Other,
+    }
+}
+
+/// The frame library's type for a type of the plan.
+pub(crate) fn data_type(column_type: ColumnType) -> DataType {
+    match column_type {
+        ColumnType::String => DataType::String,
+        ColumnType::Integer => DataType::Int64,
+        ColumnType::Float => DataType::Float64,
+        ColumnType::Boolean => DataType::Boolean,
+        ColumnType::Date => DataType::Date,
+        ColumnType::Datetime => DataType::Datetime(TimeUnit::Microseconds, None),
+        ColumnType::Other => DataType::Null,
+    }
+}
+
+/// `a`, `b`, `c` and 7 more.
+pub(crate) fn listed(names: &[String], most: usize) -> String {
+    let shown: Vec<String> = names.iter().take(most).map(|name| format!("`{name}`")).collect();
+    let more = names.len().saturating_sub(most);
+    if more > 0 { format!("{} and {more} more", shown.join(", ")) } else { shown.join(", ") }
+}

@@ -1,0 +1,274 @@
+//! `review-queue`: puts the most suspicious records into the review store.
+//!
+//! A sink, and idempotent: the queue holds what the last run asked for, less what was decided.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use engine::{FactContext, Inputs, Node, NodeError, Note, Outputs, RunContext, UnitRecord};
+use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
+use polars::prelude::*;
+use review_store::NewItem;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::columns::{FLOAT, STRING, floats, frame_port, integers, string_column, strings};
+use crate::corrections::{store_error, store_facts};
+use crate::kind::{Kind, Making};
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Params {
+    /// URL of the review store, such as `sqlite:relabel.db`.
+    #[schemars(extend("x-relabel-key" = false))]
+    store: String,
+    /// Most items to queue; all when absent.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    budget: Option<u32>,
+    /// Column to rank by, lowest first; the margin between given and predicted label when absent.
+    #[serde(default)]
+    rank_by: Option<String>,
+}
+
+pub(crate) struct ReviewQueue;
+
+impl Kind for ReviewQueue {
+    type Params = Params;
+
+    const NAME: &'static str = "review-queue";
+    const VERSION: u32 = 1;
+    const SUMMARY: &'static str = "Queues records for review; never one that is verified.";
+
+    fn input_ports() -> Vec<InputPort> {
+        vec![frame_port(
+            "input",
+            "suspicious records, from a `predict` by way of filters",
+            &[
+                ("record_id", STRING),
+                ("text", STRING),
+                ("original_label", STRING),
+                ("given_label", STRING),
+                ("predicted_label", STRING),
+                ("prediction_confidence", FLOAT),
+                ("given_confidence", FLOAT),
+                ("audit_run_id", STRING),
+                ("model_version", STRING),
+            ],
+        )]
+    }
+
+    fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
+        let schema = context.schema("input").cloned().unwrap_or_default();
+        if let Some(column) = &params.rank_by {
+            match schema.get(column) {
+                Some(ColumnType::Float | ColumnType::Integer) => {}
+                None if schema.open => {}
+                found => {
+                    let message = match found {
+                        Some(found) => format!("column `{column}` is of type {found}, not a number"),
+                        None => format!("no column `{column}` here"),
+                    };
+                    let finding = Finding::param("/rank_by", message);
+                    let near = plan::did_you_mean(column, schema.names());
+                    return Err(vec![match near {
+                        Some(near) => finding.with_hint(format!("did you mean `{near}`?")),
+                        None => finding,
+                    }]);
+                }
+            }
+        }
+        let queued = Schema::new([
+            ("record_id", ColumnType::String),
+            ("rank", ColumnType::Integer),
+            ("original_label", ColumnType::String),
+            ("given_label", ColumnType::String),
+            ("proposed_label", ColumnType::String),
+            ("prediction_confidence", ColumnType::Float),
+            ("reasons", ColumnType::String),
+        ]);
+        Ok(Checked { outputs: vec![("", PortType::Frame(queued))], ..Checked::default() })
+    }
+
+    fn node(params: Params, making: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {
+        let queue = format!("{}/{}", making.plan.name, making.step.name);
+        Ok(Box::new(QueueNode { params, queue }))
+    }
+}
+
+struct QueueNode {
+    params: Params,
+    queue: String,
+}
+
+impl Node for QueueNode {
+    fn facts(&self, context: &mut FactContext<'_>) -> Result<(), NodeError> {
+        context.facts.add("queue", self.queue.clone());
+        context.taxonomy();
+        store_facts(&self.params.store, context)
+    }
+
+    fn run(&self, context: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
+        let frame = inputs.frame("input")?;
+        let store =
+            review_store::open(&self.params.store, context.base_dir).map_err(store_error)?;
+        let verified: HashSet<(String, String)> = store
+            .verified_records()
+            .map_err(store_error)?
+            .into_iter()
+            .map(|record| (record.record_id, record.text_digest))
+            .collect();
+        let table = Table::read(frame, self.params.rank_by.as_deref())?;
+        let mut order: Vec<usize> =
+            (0..frame.height()).filter(|row| !table.is_verified(*row, &verified)).collect();
+        let skipped = frame.height() - order.len();
+        order.sort_by(|a, b| {
+            table.suspicion[*b]
+                .total_cmp(&table.suspicion[*a])
+                .then_with(|| table.id(*a).cmp(table.id(*b)))
+        });
+        let waiting = order.len();
+        order.truncate(self.params.budget.map_or(usize::MAX, |budget| budget as usize));
+        let taxonomy_version = context
+            .taxonomy
+            .map(|taxonomy| engine::Digest::of(taxonomy.canonical().to_string().as_bytes()).short());
+        let items: Vec<NewItem> = order
+            .iter()
+            .enumerate()
+            .map(|(n, row)| table.item(*row, n as u32 + 1, taxonomy_version.clone()))
+            .collect();
+        let audit_run_id = table.audit_run_ids.get(0).unwrap_or("none").to_owned();
+        let outcome =
+            store.queue_items(&self.queue, &audit_run_id, &items).map_err(store_error)?;
+        let mut outputs = Outputs::frame(queued_frame(&items)?);
+        outputs.count("queued for review", items.len(), Some(waiting));
+        if skipped > 0 {
+            outputs.count("verified before, not queued again", skipped, None);
+        }
+        if outcome.withdrawn > 0 {
+            outputs.count("open items withdrawn", outcome.withdrawn as usize, None);
+        }
+        outputs.target(&self.queue, outcome.batch_digest);
+        Ok(outputs)
+    }
+
+    fn target_is_current(
+        &self,
+        record: &UnitRecord,
+        base_dir: &Path,
+    ) -> Result<bool, NodeError> {
+        let digest = engine::notes_of(record).into_iter().find_map(|note| match note {
+            Note::Target { digest, .. } => Some(digest),
+            _ => None,
+        });
+        let (Some(digest), Some(store)) = (
+            digest,
+            review_store::open_existing(&self.params.store, base_dir).map_err(store_error)?,
+        ) else {
+            return Ok(false);
+        };
+        store.holds_batch(&self.queue, &digest).map_err(store_error)
+    }
+}
+
+/// The columns of the suspicious records.
+struct Table<'a> {
+    ids: &'a StringChunked,
+    texts: &'a StringChunked,
+    originals: &'a StringChunked,
+    givens: &'a StringChunked,
+    proposals: &'a StringChunked,
+    audit_run_ids: &'a StringChunked,
+    model_versions: &'a StringChunked,
+    confidences: Vec<f64>,
+    given_confidences: Vec<f64>,
+    folds: Option<Vec<Option<i64>>>,
+    /// High is suspicious.
+    suspicion: Vec<f64>,
+}
+
+impl<'a> Table<'a> {
+    fn read(frame: &'a DataFrame, rank_by: Option<&str>) -> Result<Table<'a>, NodeError> {
+        let confidences = floats(frame, "prediction_confidence")?;
+        let given_confidences = floats(frame, "given_confidence")?;
+        let suspicion = match rank_by {
+            Some(column) => floats(frame, column)?.into_iter().map(|value| -value).collect(),
+            None => confidences
+                .iter()
+                .zip(&given_confidences)
+                .map(|(proposed, given)| proposed - if given.is_nan() { 0.0 } else { *given })
+                .collect(),
+        };
+        Ok(Table {
+            ids: strings(frame, "record_id")?,
+            texts: strings(frame, "text")?,
+            originals: strings(frame, "original_label")?,
+            givens: strings(frame, "given_label")?,
+            proposals: strings(frame, "predicted_label")?,
+            audit_run_ids: strings(frame, "audit_run_id")?,
+            model_versions: strings(frame, "model_version")?,
+            folds: integers(frame, "fold_id").ok(),
+            confidences,
+            given_confidences,
+            suspicion,
+        })
+    }
+
+    fn id(&self, row: usize) -> &str {
+        self.ids.get(row).unwrap_or_default()
+    }
+
+    fn is_verified(&self, row: usize, verified: &HashSet<(String, String)>) -> bool {
+        let digest = review_store::text_digest(self.texts.get(row).unwrap_or_default());
+        !verified.is_empty() && verified.contains(&(self.id(row).to_owned(), digest))
+    }
+
+    fn item(&self, row: usize, rank: u32, taxonomy_version: Option<String>) -> NewItem {
+        let text = |column: &StringChunked| column.get(row).unwrap_or_default().to_owned();
+        let (given, proposed) = (text(self.givens), text(self.proposals));
+        let given_confidence = Some(self.given_confidences[row]).filter(|value| !value.is_nan());
+        let confidence = self.confidences[row];
+        let mut reasons = vec![format!("predicted `{proposed}` with confidence {confidence:.3}")];
+        match given_confidence {
+            Some(value) => reasons.push(format!("given `{given}` has confidence {value:.3}")),
+            None if given.is_empty() => reasons.push("no label is given".into()),
+            None => reasons.push(format!("given `{given}` is no category that could be learnt")),
+        }
+        let mut categories = vec![(proposed.clone(), confidence)];
+        categories.extend(given_confidence.map(|value| (given.clone(), value)));
+        let fold = self.folds.as_ref().and_then(|folds| folds[row]);
+        NewItem {
+            record_id: self.id(row).to_owned(),
+            original_label: text(self.originals),
+            given_label: given,
+            proposed_label: proposed,
+            prediction_confidence: confidence,
+            given_confidence,
+            rank,
+            reasons,
+            text: text(self.texts),
+            categories,
+            fold_id: fold.and_then(|fold| u32::try_from(fold).ok()),
+            model_version: text(self.model_versions),
+            taxonomy_version,
+        }
+    }
+}
+
+fn queued_frame(items: &[NewItem]) -> Result<DataFrame, NodeError> {
+    let text = |name: &str, get: fn(&NewItem) -> &str| {
+        string_column(name, items.iter().map(|item| Some(get(item))))
+    };
+    let reasons: Vec<String> = items.iter().map(|item| item.reasons.join("; ")).collect();
+    let ranks: Vec<u32> = items.iter().map(|item| item.rank).collect();
+    let confidences: Vec<f64> = items.iter().map(|item| item.prediction_confidence).collect();
+    crate::columns::frame(vec![
+        text("record_id", |item| &item.record_id),
+        Column::new("rank".into(), ranks),
+        text("original_label", |item| &item.original_label),
+        text("given_label", |item| &item.given_label),
+        text("proposed_label", |item| &item.proposed_label),
+        Column::new("prediction_confidence".into(), confidences),
+        string_column("reasons", reasons.iter().map(|text| Some(text.as_str()))),
+    ])
+}

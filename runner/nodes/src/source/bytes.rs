@@ -1,0 +1,142 @@
+//! Files by name or glob, their format, and their bytes with compression undone.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use engine::NodeError;
+use globset::GlobBuilder;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Format {
+    Csv,
+    Tsv,
+    Jsonl,
+    Parquet,
+    Arrow,
+}
+
+impl Format {
+    /// The format by the file's name, less `.gz` or `.zst`, unless it is given.
+    pub fn of(file: &Path, given: Option<Format>) -> Result<Format, NodeError> {
+        if let Some(format) = given {
+            return Ok(format);
+        }
+        let name = file.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let name = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
+        match name.rsplit('.').next().unwrap_or_default() {
+            "csv" => Ok(Format::Csv),
+            "tsv" | "tab" => Ok(Format::Tsv),
+            "jsonl" | "ndjson" => Ok(Format::Jsonl),
+            "parquet" | "pq" => Ok(Format::Parquet),
+            "arrow" | "ipc" | "feather" => Ok(Format::Arrow),
+            _ => Err(NodeError::input(format!("the name `{}` does not say its format", file.display()))
+                .with_hint("set `format:` to csv, tsv, jsonl, parquet or arrow")),
+        }
+    }
+}
+
+/// The files a path or glob stands for, in the order of their names; at least one.
+pub(crate) fn matching_files(base_dir: &Path, path: &str) -> Result<Vec<PathBuf>, NodeError> {
+    let whole = base_dir.join(path);
+    if !path.contains(['*', '?', '[', '{']) || whole.exists() {
+        return match whole.metadata() {
+            Ok(metadata) if metadata.is_dir() => {
+                Err(NodeError::io(format!("`{path}` is a folder"))
+                    .with_hint("name a file, or a glob such as `folder/*.csv`"))
+            }
+            Ok(_) => Ok(vec![whole]),
+            Err(error) => Err(NodeError::io(format!("cannot read `{path}`: {error}"))
+                .with_hint(format!("paths start from `{}`", base_dir.display()))),
+        };
+    }
+    let text = whole.to_string_lossy();
+    let glob = GlobBuilder::new(&text)
+        .literal_separator(true)
+        .build()
+        .map_err(|error| NodeError::input(format!("`{path}` is no glob: {error}")))?
+        .compile_matcher();
+    let fixed: PathBuf = whole
+        .components()
+        .take_while(|part| !part.as_os_str().to_string_lossy().contains(['*', '?', '[', '{']))
+        .collect();
+    let mut found = Vec::new();
+    walk(&fixed, &glob, 0, &mut found);
+    found.sort();
+    if found.is_empty() {
+        return Err(NodeError::io(format!("no file matches `{path}`"))
+            .with_hint(format!("paths start from `{}`", base_dir.display())));
+    }
+    Ok(found)
+}
+
+fn walk(folder: &Path, glob: &globset::GlobMatcher, depth: usize, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let path = entry.path();
+        // Links are not followed, so a link in a circle cannot hold the walk.
+        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_dir && depth < 32 {
+            walk(&path, glob, depth + 1, found);
+        } else if !is_dir && glob.is_match(&path) {
+            found.push(path);
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// The compression by the first bytes: names lie more often than magic numbers.
+fn compression(start: &[u8]) -> Compression {
+    match start {
+        [0x1f, 0x8b, ..] => Compression::Gzip,
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
+        _ => Compression::None,
+    }
+}
+
+/// All bytes of a file, decompressed.
+pub(crate) fn read_bytes(file: &Path) -> Result<Vec<u8>, NodeError> {
+    let raw = std::fs::read(file)
+        .map_err(|error| NodeError::io(format!("cannot read `{}`: {error}", file.display())))?;
+    decompress(raw, u64::MAX, file)
+}
+
+/// The first bytes of a file, decompressed: enough for a header.
+pub(crate) fn read_start(file: &Path, most: u64) -> Result<Vec<u8>, NodeError> {
+    let mut raw = Vec::new();
+    std::fs::File::open(file)
+        .and_then(|file| file.take(most).read_to_end(&mut raw))
+        .map_err(|error| NodeError::io(format!("cannot read `{}`: {error}", file.display())))?;
+    decompress(raw, most, file)
+}
+
+fn decompress(raw: Vec<u8>, most: u64, file: &Path) -> Result<Vec<u8>, NodeError> {
+    let mut bytes = Vec::new();
+    let result = match compression(&raw) {
+        Compression::None => return Ok(raw),
+        Compression::Gzip => {
+            flate2::read::MultiGzDecoder::new(&raw[..]).take(most).read_to_end(&mut bytes)
+        }
+        Compression::Zstd => match zstd::Decoder::with_buffer(&raw[..]) {
+            Ok(decoder) => decoder.take(most).read_to_end(&mut bytes),
+            Err(error) => Err(error),
+        },
+    };
+    match result {
+        // A start cut off in the middle of a block is what was asked for.
+        Err(_) if most < u64::MAX && !bytes.is_empty() => Ok(bytes),
+        Err(error) => {
+            let message = format!("cannot decompress `{}`: {error}", file.display());
+            Err(NodeError::input(message).with_hint("the file may be cut short; fetch it again"))
+        }
+        Ok(_) => Ok(bytes),
+    }
+}

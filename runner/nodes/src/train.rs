@@ -1,0 +1,115 @@
+//! `train`: the production classifier, fitted on all usable records, as one self-contained blob.
+
+use std::sync::Arc;
+
+use engine::classifier::{Classifier, FitRequest, Texts};
+use engine::{Artifact, FactContext, Inputs, Node, NodeError, Outputs, RunContext};
+use plan::{CheckContext, Checked, Finding, InputPort, PortType};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::columns::{STRING, frame_port, strings};
+use crate::kind::{Kind, Making};
+use crate::model::{ModelBlob, ModelHeader, model_version};
+use crate::predict::{Classes, ClassifierChoice};
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Params {
+    /// The classifier plugin to train.
+    classifier: ClassifierChoice,
+    #[serde(default = "default_seed")]
+    seed: u64,
+}
+
+fn default_seed() -> u64 {
+    42
+}
+
+pub(crate) struct Train;
+
+impl Kind for Train {
+    type Params = Params;
+
+    const NAME: &'static str = "train";
+    const VERSION: u32 = 1;
+    const SUMMARY: &'static str = "Trains a classifier on all usable records; gives a model.";
+
+    fn input_ports() -> Vec<InputPort> {
+        vec![frame_port("input", "the records to learn from", &[("text", STRING), ("label", STRING)])]
+    }
+
+    fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
+        let (plugin, plugin_params) = params.classifier.check(context, "/classifier")?;
+        let mut filled = context.params.clone();
+        filled["classifier"]["params"] = plugin_params;
+        Ok(Checked {
+            outputs: vec![("", PortType::Model)],
+            plugin: Some(plugin),
+            params: Some(filled),
+            ..Checked::default()
+        })
+    }
+
+    fn node(params: Params, making: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {
+        let classifier = making.classifier(&params.classifier.plugin)?;
+        Ok(Box::new(TrainNode { params, classifier }))
+    }
+}
+
+struct TrainNode {
+    params: Params,
+    classifier: Arc<dyn Classifier>,
+}
+
+impl Node for TrainNode {
+    fn facts(&self, context: &mut FactContext<'_>) -> Result<(), NodeError> {
+        let description = self.classifier.description();
+        let name = format!("{} {}", description.name, description.version);
+        context.facts.add("plugin:name", name);
+        context.facts.add("plugin:file", description.file_digest.clone());
+        context.taxonomy();
+        Ok(())
+    }
+
+    fn run(&self, context: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
+        let frame = inputs.frame("input")?;
+        let classes = Classes::find(frame, context.taxonomy)?;
+        let (mut rows, mut labels) = (Vec::new(), Vec::new());
+        for (row, class) in classes.of_record.iter().enumerate() {
+            if let Some(class) = class {
+                rows.push(row as u32);
+                labels.push(*class);
+            }
+        }
+        let texts = Texts::from_strs(strings(frame, "text")?.iter());
+        let params = &self.params.classifier.params;
+        let corpus = self.classifier.prepare(&texts, params, context.call())?;
+        let request = FitRequest {
+            rows: &rows,
+            labels: &labels,
+            weights: None,
+            class_count: classes.names.len() as u32,
+            seed: self.params.seed,
+        };
+        let model = corpus.fit(request, context.call())?;
+        let description = self.classifier.description();
+        let blob = ModelBlob {
+            header: ModelHeader {
+                plugin: description.name.clone(),
+                plugin_version: description.version.clone(),
+                plugin_file_digest: description.file_digest.clone(),
+                params: params.clone(),
+                seed: self.params.seed,
+                categories: classes.names,
+                rows: rows.len() as u64,
+                model_version: model_version(description, params),
+            },
+            model: model.save()?,
+        };
+        let bytes = Arc::new(blob.encode());
+        let mut outputs = Outputs::default().with("", Artifact::Blob(bytes));
+        outputs.count("records learnt from", rows.len(), Some(frame.height()));
+        Ok(outputs)
+    }
+}
