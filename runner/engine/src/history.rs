@@ -139,7 +139,7 @@ impl History {
         let bytes = serde_json::to_vec_pretty(header).map_err(|error| fail(error.into()))?;
         write_atomically(&folder.join("run.json"), |file| file.write_all(&bytes)).map_err(fail)?;
         let file = File::create(folder.join("events.jsonl")).map_err(fail)?;
-        Ok(RunLog { file, path: folder.join("events.jsonl") })
+        Ok(RunLog { file })
     }
 
     /// Ids of all runs, oldest first: ids sort by time.
@@ -214,7 +214,6 @@ impl History {
 #[derive(Debug)]
 pub(crate) struct RunLog {
     file: File,
-    pub path: PathBuf,
 }
 
 impl RunLog {

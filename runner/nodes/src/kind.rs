@@ -51,17 +51,6 @@ impl Making<'_> {
             }
         })
     }
-
-    pub fn input_schema(&self, port: &str) -> plan::Schema {
-        let input = self.step.inputs.iter().find(|input| input.port == port);
-        input
-            .and_then(|input| {
-                let outputs = &self.plan.step(input.step).outputs;
-                let found = outputs.iter().find(|(name, _)| *name == input.from_port)?;
-                found.1.schema().cloned()
-            })
-            .unwrap_or_default()
-    }
 }
 
 struct Signature<K>(PhantomData<fn() -> K>);

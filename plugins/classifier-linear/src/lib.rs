@@ -1,0 +1,99 @@
+//! The `linear` plugin: sparse n-grams and multinomial logistic regression, made for speed and for
+//! confidences that can be used.
+//!
+//! `prepare` turns every text into feature counts, once. `fit` learns document frequencies, idf,
+//! weights and calibration from its training rows alone. Knows nothing of files or frames.
+
+#![deny(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod calibrate;
+mod math;
+mod model;
+mod params;
+mod train;
+mod vectors;
+
+use plugin_sdk::text::Counts;
+use plugin_sdk::{About, Classifier, Context, Error, Texts, Training};
+
+pub use model::Model;
+pub use params::{Calibrate, ClassWeight, Params};
+
+/// Feature counts of all texts, and how to learn from them.
+pub struct Corpus {
+    counts: Counts,
+    learning: params::Learning,
+}
+
+/// The classifier behind the entry symbol; public for benchmarks that call it without dlopen.
+pub struct Linear;
+
+impl Classifier for Linear {
+    type Params = Params;
+    type Corpus = Corpus;
+    type Model = Model;
+
+    const ABOUT: About = About {
+        name: "linear",
+        version: env!("CARGO_PKG_VERSION"),
+        description: "Sparse word n-grams and multinomial logistic regression, calibrated within \
+                      the training rows; fast, and the default",
+        licence: "MIT OR Apache-2.0",
+        capabilities: &["weights", "threads"],
+    };
+
+    fn prepare(params: Params, texts: &Texts<'_>, context: &Context<'_>) -> Result<Corpus, Error> {
+        let (settings, learning) = params.split()?;
+        Ok(Corpus { counts: Counts::new(settings, texts, context)?, learning })
+    }
+
+    fn fit(
+        corpus: &Corpus,
+        training: &Training<'_>,
+        context: &Context<'_>,
+    ) -> Result<Model, Error> {
+        let classes = training.class_count;
+        let Corpus { counts, learning } = corpus;
+        let stride = math::padded(classes);
+        let (weighting, kept) = vectors::Weighting::learn(counts, training.rows, learning, stride);
+        let trained = train::train(counts, &weighting, training, learning, context)?;
+        let sample = calibrate::Sample {
+            logits: &trained.held_out,
+            labels: &trained.held_out_labels,
+            weights: &trained.held_out_weights,
+            classes,
+        };
+        let calibration = calibrate::calibrate(&sample, learning.calibrate);
+        Ok(Model {
+            settings: counts.settings(),
+            sublinear_tf: learning.sublinear_tf,
+            calibration,
+            classes,
+            hashes: kept.iter().map(|&feature| counts.hashes()[feature as usize]).collect(),
+            idf: weighting.idf,
+            bias: trained.bias,
+            weights: trained.weights,
+        })
+    }
+
+    fn predict(
+        corpus: &Corpus,
+        model: &Model,
+        rows: &[u32],
+        scores: &mut [f32],
+        context: &Context<'_>,
+    ) -> Result<(), Error> {
+        model.predict(&corpus.counts, rows, scores, context)
+    }
+
+    fn save(model: &Model) -> Result<Vec<u8>, Error> {
+        Ok(model.save())
+    }
+
+    fn load(bytes: &[u8], class_count: usize) -> Result<Model, Error> {
+        Model::load(bytes, class_count)
+    }
+}
+
+plugin_sdk::export!(Linear);

@@ -1,0 +1,107 @@
+//! The `naive-bayes` plugin: smartcore's multinomial naive Bayes on word counts.
+//!
+//! smartcore wants a dense matrix with a row a text. Its likelihoods depend on the class sums of
+//! that matrix alone, so it gets those: one row a class, which is exact and bounds memory by
+//! classes times features. Scores are then summed over the words a text has.
+
+#![deny(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod fit;
+mod model;
+
+use plugin_sdk::text::{Counts, TextSettings};
+use plugin_sdk::{About, Classifier, Context, Error, Texts, Training};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+pub use model::Model;
+
+/// Parameters of `naive-bayes`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// Longest run of words that is a feature: 1 for words, 2 for pairs too.
+    #[schemars(range(min = 1, max = 3))]
+    pub word_ngrams: u8,
+    /// Features in fewer training rows than this are left out.
+    #[schemars(range(min = 1))]
+    pub min_df: u32,
+    /// Most features; the ones in most training rows are kept.
+    #[schemars(range(min = 1))]
+    pub max_features: usize,
+    /// Added to the count of every feature in every class.
+    #[schemars(range(min = 0.000001, max = 1000.0))]
+    pub alpha: f64,
+}
+
+impl Default for Params {
+    fn default() -> Params {
+        Params { word_ngrams: 1, min_df: 2, max_features: 100_000, alpha: 0.1 }
+    }
+}
+
+/// The classifier behind the entry symbol; public for benchmarks that call it without dlopen.
+pub struct NaiveBayes;
+
+/// Word counts of all texts, and how to learn from them.
+pub struct Corpus {
+    counts: Counts,
+    params: Params,
+}
+
+impl Classifier for NaiveBayes {
+    type Params = Params;
+    type Corpus = Corpus;
+    type Model = Model;
+
+    const ABOUT: About = About {
+        name: "naive-bayes",
+        version: env!("CARGO_PKG_VERSION"),
+        description: "Multinomial naive Bayes of smartcore on word counts; bounded to 16 million \
+                      classes times features (about 450 MB while fitting), an error past it",
+        licence: "MIT OR Apache-2.0",
+        capabilities: &["weights", "threads"],
+    };
+
+    fn prepare(params: Params, texts: &Texts<'_>, context: &Context<'_>) -> Result<Corpus, Error> {
+        if !(1e-6..=1e3).contains(&params.alpha) {
+            return Err(Error::new("parameter `alpha` must be within 0.000001 and 1000"));
+        }
+        if params.min_df == 0 || params.max_features == 0 {
+            return Err(Error::new("parameters `min_df` and `max_features` must be at least 1"));
+        }
+        let word_ngrams = params.word_ngrams;
+        let settings = TextSettings { word_ngrams, char_ngrams: (0, 0), hash_bits: 0 };
+        settings.check()?;
+        Ok(Corpus { counts: Counts::new(settings, texts, context)?, params })
+    }
+
+    fn fit(
+        corpus: &Corpus,
+        training: &Training<'_>,
+        context: &Context<'_>,
+    ) -> Result<Model, Error> {
+        fit::fit(&corpus.counts, &corpus.params, training, context)
+    }
+
+    fn predict(
+        corpus: &Corpus,
+        model: &Model,
+        rows: &[u32],
+        scores: &mut [f32],
+        context: &Context<'_>,
+    ) -> Result<(), Error> {
+        model.predict(&corpus.counts, rows, scores, context)
+    }
+
+    fn save(model: &Model) -> Result<Vec<u8>, Error> {
+        Ok(model.save())
+    }
+
+    fn load(bytes: &[u8], class_count: usize) -> Result<Model, Error> {
+        Model::load(bytes, class_count)
+    }
+}
+
+plugin_sdk::export!(NaiveBayes);

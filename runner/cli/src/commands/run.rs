@@ -1,0 +1,151 @@
+//! `relabel run`: runs what is missing.
+
+use std::path::Path;
+
+use ::plan::{Plan, StepId};
+use engine::classifier::Cancel;
+use engine::{Reporter, RunOptions, RunReport};
+use serde_json::json;
+
+use crate::args::{Format, PipelineArgs};
+use crate::context::{Context, Loaded};
+use crate::error::{CliError, Exit, exit_of};
+use crate::output::{self, FancyReporter, JsonReporter, PlainReporter};
+
+/// Which nodes a command is about
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Selection {
+    /// Only these nodes and what they need: NODE, +NODE, NODE+, kind:KIND, globs
+    #[arg(long, value_name = "SELECTOR")]
+    pub select: Vec<String>,
+    /// Run these nodes although the cache has them
+    #[arg(long, value_name = "SELECTOR")]
+    pub force: Vec<String>,
+}
+
+/// Runs a pipeline: what is in the cache is not done again
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    #[command(flatten)]
+    selection: Selection,
+    /// Units at a time; the number of cores if absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+    /// Go on with what does not depend on a unit that failed
+    #[arg(long)]
+    keep_going: bool,
+}
+
+type Selected = (Option<Vec<StepId>>, Vec<StepId>);
+
+pub fn selected(plan: &Plan, selection: &Selection) -> Result<Selected, CliError> {
+    let resolve = |selectors: &[String]| {
+        ::plan::select(plan, selectors).map_err(|error| {
+            let hint = error.hint.clone();
+            CliError { hint, ..CliError::usage(error.to_string()) }
+        })
+    };
+    let chosen =
+        if selection.select.is_empty() { None } else { Some(resolve(&selection.select)?) };
+    Ok((chosen, resolve(&selection.force)?))
+}
+
+pub fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+pub fn new_run_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let loaded = context.load(&args.pipeline)?;
+    let (chosen, forced) = selected(&loaded.plan, &args.selection)?;
+    let cancel = Cancel::default();
+    install_interrupt(&cancel)?;
+    let options = RunOptions {
+        run_id: new_run_id(),
+        selected: chosen,
+        forced,
+        jobs: args.jobs.map_or_else(default_jobs, usize::from),
+        keep_going: args.keep_going,
+        cancel,
+    };
+    let report = match context.format {
+        Format::Json => execute(context, &loaded, &options, &mut JsonReporter)?,
+        Format::Text => {
+            for warning in &loaded.plan.warnings {
+                output::info(format!("warning: {}", warning.message));
+            }
+            if output::stderr_is_terminal() {
+                execute(context, &loaded, &options, &mut FancyReporter::new())?
+            } else {
+                execute(context, &loaded, &options, &mut PlainReporter)?
+            }
+        }
+    };
+    let exit = exit_of_report(&report);
+    summarise(&report, exit, context.format, args);
+    Ok(exit)
+}
+
+pub fn execute(
+    context: &Context,
+    loaded: &Loaded,
+    options: &RunOptions,
+    reporter: &mut dyn Reporter,
+) -> Result<RunReport, CliError> {
+    Ok(context.engine(loaded).run(&loaded.plan, options, reporter)?)
+}
+
+/// The first Ctrl-C ends the run cleanly, the second at once.
+fn install_interrupt(cancel: &Cancel) -> Result<(), CliError> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    for signal in [SIGINT, SIGTERM] {
+        let exit = i32::from(Exit::Interrupted.code());
+        signal_hook::flag::register_conditional_shutdown(signal, exit, cancel.flag())?;
+        signal_hook::flag::register(signal, cancel.flag())?;
+    }
+    Ok(())
+}
+
+pub fn exit_of_report(report: &RunReport) -> Exit {
+    if let Some((_, error)) = report.failures.first() {
+        return exit_of(error);
+    }
+    if report.summary.interrupted { Exit::Interrupted } else { Exit::Done }
+}
+
+fn summarise(report: &RunReport, exit: Exit, format: Format, args: &Args) {
+    let summary = &report.summary;
+    let units = summary.units;
+    if format == Format::Json {
+        output::json(&json!({
+            "event": "run_finished",
+            "schema_version": 1,
+            "run_id": summary.run_id,
+            "exit_code": exit.code(),
+            "seconds": summary.seconds,
+            "saved_seconds": summary.saved_seconds,
+            "units": units,
+        }));
+        return;
+    }
+    let mut text = format!("{} hit, {} run", units.hit, units.run);
+    for (count, word) in [(units.failed, "failed"), (units.skipped, "skipped")] {
+        if count > 0 {
+            text.push_str(&format!(", {count} {word}"));
+        }
+    }
+    output::result(format!("{text} in {:.2} s (run {})", summary.seconds, summary.run_id));
+    if exit == Exit::Interrupted {
+        let pipeline = args.pipeline.pipeline.as_deref().map(Path::display);
+        let pipeline = pipeline.map(|path| format!(" {path}")).unwrap_or_default();
+        let sets: String =
+            args.pipeline.set.iter().map(|set| format!(" --set '{set}'")).collect();
+        output::info("interrupted; what is finished is kept");
+        output::info(format!("go on with: relabel run{pipeline}{sets}"));
+    }
+}

@@ -1,0 +1,142 @@
+//! `relabel runs`: what has been run here.
+
+use std::path::Path;
+
+use clap::Subcommand;
+use engine::{History, RunRecord};
+use serde_json::{Value, json};
+
+use crate::args::Format;
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::output::{self, Table};
+
+/// Shows runs of the past
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists runs, newest first
+    List {
+        /// Most runs to list
+        #[arg(long, default_value_t = 20)]
+        limit: usize,
+    },
+    /// Shows one run with its units
+    Show {
+        /// The run's id, a unique part of it at either end, or `last`
+        #[arg(default_value = "last")]
+        run: String,
+    },
+}
+
+pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let here = std::env::current_dir()?;
+    let folder = find_cache(context, &here);
+    let history = History::at(&folder);
+    match &args.command {
+        Command::List { limit } => {
+            let runs: Vec<RunRecord> = history
+                .run_ids()
+                .iter()
+                .rev()
+                .take(*limit)
+                .filter_map(|id| history.read(id).ok())
+                .collect();
+            list(&runs, context.format);
+            if runs.is_empty() && context.format == Format::Text {
+                output::info(format!("no run is recorded in {}", folder.display()));
+            }
+        }
+        Command::Show { run } => show(&history.find(run)?, context.format),
+    }
+    Ok(Exit::Done)
+}
+
+/// The cache of the folder, or of its `pipelines/` where a pipeline there keeps its own.
+fn find_cache(context: &Context, here: &Path) -> std::path::PathBuf {
+    let folder = context.cache_folder(here);
+    let below = here.join("pipelines").join(".relabel");
+    if !folder.exists() && below.exists() { below } else { folder }
+}
+
+fn units_json(run: &RunRecord) -> Value {
+    json!(run.summary.as_ref().map(|summary| summary.units))
+}
+
+fn list(runs: &[RunRecord], format: Format) {
+    if format == Format::Json {
+        let runs: Vec<Value> = runs
+            .iter()
+            .map(|run| {
+                json!({
+                    "run_id": run.run_id,
+                    "pipeline": run.pipeline,
+                    "started_at": run.started_at,
+                    "outcome": run.outcome,
+                    "seconds": run.summary.as_ref().map(|summary| summary.seconds),
+                    "units": units_json(run),
+                })
+            })
+            .collect();
+        return output::json(&json!({ "schema_version": 1, "runs": runs }));
+    }
+    let mut table =
+        Table::new(&["run", "pipeline", "started", "outcome", "seconds", "hit", "run", "failed"]);
+    for run in runs {
+        let summary = run.summary.as_ref();
+        let count = |get: fn(&engine::UnitCounts) -> usize| {
+            summary.map(|summary| get(&summary.units).to_string()).unwrap_or_default()
+        };
+        table.row([
+            run.run_id.clone(),
+            run.pipeline.clone(),
+            run.started_at.clone(),
+            run.outcome.word().to_owned(),
+            summary.map(|summary| format!("{:.2}", summary.seconds)).unwrap_or_default(),
+            count(|units| units.hit),
+            count(|units| units.run),
+            count(|units| units.failed),
+        ]);
+    }
+    output::result(table.render());
+}
+
+fn show(run: &RunRecord, format: Format) {
+    if format == Format::Json {
+        return output::json(&json!({
+            "schema_version": 1,
+            "run_id": run.run_id,
+            "outcome": run.outcome,
+            "header": run.header,
+            "summary": run.summary,
+            "units": run.units,
+        }));
+    }
+    output::result(format!("run       {}", run.run_id));
+    output::result(format!("pipeline  {}", run.pipeline));
+    output::result(format!("started   {}", run.started_at));
+    output::result(format!("outcome   {}\n", run.outcome.word()));
+    let mut table = Table::new(&["unit", "kind", "state", "reason", "rows", "seconds"]);
+    for unit in &run.units {
+        let name = match unit.fold {
+            Some(fold) => format!("{}[{fold}]", unit.node),
+            None => unit.node.clone(),
+        };
+        let reason = unit.reason.as_ref().and_then(|reason| reason["text"].as_str());
+        let reason = reason.map(str::to_owned).or_else(|| unit.message.clone());
+        table.row([
+            name,
+            unit.kind.clone(),
+            unit.state.clone(),
+            reason.unwrap_or_default(),
+            unit.rows.map(|rows| rows.to_string()).unwrap_or_default(),
+            unit.seconds.map(|seconds| format!("{seconds:.2}")).unwrap_or_default(),
+        ]);
+    }
+    output::result(table.render());
+}

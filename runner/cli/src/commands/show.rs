@@ -1,0 +1,138 @@
+//! `relabel show`: prints a frame from the cache.
+
+use clap::ValueEnum;
+use engine::read_frame;
+use polars::prelude::*;
+use serde_json::{Map, Value, json};
+
+use crate::args::{Format, PipelineOption};
+use crate::context::Context;
+use crate::error::{CliError, Exit};
+use crate::output::{self, Table};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    Table,
+    Csv,
+    Json,
+}
+
+/// Prints the output of a node as it is in the cache
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// NODE, or NODE.PORT
+    node: String,
+    #[command(flatten)]
+    pipeline: PipelineOption,
+    /// Rows to print; 0 for all
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    /// How to print them; json is one object a line
+    #[arg(long = "as", value_enum, default_value_t = Shape::Table)]
+    shape: Shape,
+}
+
+pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
+    let loaded = context.load(&args.pipeline.into())?;
+    let plan = &loaded.plan;
+    let (node, port) = args.node.split_once('.').unwrap_or((&args.node, ""));
+    let Some(step) = plan.find(node) else {
+        let near = ::plan::did_you_mean(node, plan.steps().map(|step| step.name.as_str()));
+        let error = CliError::usage(format!("no node `{node}` in {}", loaded.name));
+        return Err(match near {
+            Some(near) => error.with_hint(format!("did you mean `{near}`?")),
+            None => error,
+        });
+    };
+    let units = context.engine(&loaded).plan(plan, Some(&[step.id]), &[])?;
+    let key = units.iter().find(|u| u.unit.node == node && u.unit.fold.is_none()).and_then(|u| u.key);
+    let record = key.and_then(|key| loaded.cache.record(&key)).ok_or_else(|| {
+        CliError::usage(format!("`{node}` as it is now is not in the cache"))
+            .with_hint(format!("run it first: relabel run {} --select {node}", loaded.name))
+    })?;
+    let Some(out) = record.output(port) else {
+        let ports: Vec<&str> = record.outputs.iter().map(|out| out.port.as_str()).collect();
+        return Err(CliError::usage(format!("`{node}` has no port `{port}`"))
+            .with_hint(format!("ports: `{}`", ports.join("`, `"))));
+    };
+    let bytes =
+        loaded.cache.read_blob(out).map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
+    if out.rows.is_none() {
+        output::result(format!("a model of {} bytes, digest {}", out.bytes, out.blob));
+        return Ok(Exit::Done);
+    }
+    let frame =
+        read_frame(&bytes).map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
+    let height = frame.height();
+    let frame = if args.limit == 0 { frame } else { frame.head(Some(args.limit)) };
+    let shape = if context.format == Format::Json { Shape::Json } else { args.shape };
+    print(&frame, shape)?;
+    if shape == Shape::Table && frame.height() < height {
+        output::info(format!("{} of {height} rows; `--limit 0` for all", frame.height()));
+    }
+    Ok(Exit::Done)
+}
+
+fn print(frame: &DataFrame, shape: Shape) -> Result<(), CliError> {
+    let internal = |error: PolarsError| CliError::new(Exit::Internal, error.to_string());
+    let names: Vec<&str> = frame.columns().iter().map(|column| column.name().as_str()).collect();
+    let texts = frame
+        .columns()
+        .iter()
+        .map(|column| Ok(column.cast(&DataType::String)?.str()?.clone()))
+        .collect::<PolarsResult<Vec<StringChunked>>>()
+        .map_err(internal)?;
+    match shape {
+        Shape::Table => {
+            let mut table = Table::new(&names);
+            for row in 0..frame.height() {
+                table.row(texts.iter().map(|column| short(column.get(row))));
+            }
+            output::result(table.render());
+        }
+        Shape::Csv => {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            let fail = |error: csv::Error| CliError::new(Exit::Internal, error.to_string());
+            writer.write_record(&names).map_err(fail)?;
+            for row in 0..frame.height() {
+                let cells = texts.iter().map(|column| column.get(row).unwrap_or_default());
+                writer.write_record(cells).map_err(fail)?;
+            }
+            let bytes =
+                writer.into_inner().map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
+            output::result_bytes(&bytes);
+        }
+        Shape::Json => {
+            for row in 0..frame.height() {
+                let mut line = Map::new();
+                for (column, texts) in frame.columns().iter().zip(&texts) {
+                    line.insert(column.name().to_string(), value(texts.get(row), column.dtype()));
+                }
+                output::json(&Value::Object(line));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn value(text: Option<&str>, dtype: &DataType) -> Value {
+    match (text, dtype) {
+        (None, _) => Value::Null,
+        (Some(text), DataType::Boolean) => json!(text == "true"),
+        (Some(text), dtype) if dtype.is_primitive_numeric() => {
+            serde_json::from_str(text).unwrap_or(Value::Null)
+        }
+        (Some(text), _) => json!(text),
+    }
+}
+
+/// A cell that fits in a table: one line, at most 48 characters.
+fn short(text: Option<&str>) -> String {
+    let Some(text) = text else { return "-".into() };
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.chars().count() <= 48 {
+        return line;
+    }
+    let head: String = line.chars().take(45).collect();
+    format!("{head}...")
+}

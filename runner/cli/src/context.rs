@@ -1,0 +1,190 @@
+//! The surroundings of a command: where the pipeline is, its cache, its plugins.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use engine::classifier::{ClassifierSource, ClassifierSourceError};
+use engine::{Cache, Engine, SystemClock};
+use nodes::BuiltinNodes;
+use plan::{Catalog, PipelineSource, Plan, PluginDescription, PluginProblem, World, WorldError};
+use plugin_host::PluginSource;
+
+use crate::args::{Format, Global, PipelineArgs};
+use crate::error::{CliError, Exit};
+
+/// What commands share.
+pub struct Context {
+    pub format: Format,
+    pub plugins: Arc<PluginSource>,
+    pub catalog: Catalog,
+    cache_dir: Option<PathBuf>,
+    factory: BuiltinNodes,
+    clock: SystemClock,
+}
+
+/// A pipeline that has been read and checked.
+pub struct Loaded {
+    pub plan: Plan,
+    /// The file as the user named it.
+    pub name: String,
+    pub base_dir: PathBuf,
+    pub cache: Cache,
+}
+
+impl Context {
+    pub fn new(global: Global) -> Context {
+        let plugins = Arc::new(PluginSource::new(plugin_folders(&global.plugin_path)));
+        let source: Arc<dyn ClassifierSource> = plugins.clone();
+        Context {
+            format: global.format,
+            catalog: nodes::catalog(),
+            factory: BuiltinNodes::new(source),
+            plugins,
+            cache_dir: global.cache_dir,
+            clock: SystemClock,
+        }
+    }
+
+    /// Reads and checks a pipeline; every problem is in the error.
+    pub fn load(&self, args: &PipelineArgs) -> Result<Loaded, CliError> {
+        let path = match &args.pipeline {
+            Some(path) => path.clone(),
+            None => default_pipeline()?,
+        };
+        let text = std::fs::read(&path).map_err(|error| {
+            CliError::usage(format!("cannot read pipeline `{}`: {error}", path.display()))
+        })?;
+        let text = String::from_utf8(text).map_err(|_| {
+            CliError::usage(format!("pipeline `{}` is not UTF-8", path.display()))
+        })?;
+        let full = std::path::absolute(&path)?;
+        let base_dir = full.parent().map(Path::to_owned).unwrap_or_default();
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let world = Outside { base_dir: &base_dir, plugins: &self.plugins };
+        let source = PipelineSource { text: &text, default_name: &stem, overrides: &args.set };
+        let name = path.display().to_string();
+        let plan = plan::compile(&source, &self.catalog, &world)
+            .map_err(|errors| CliError::plan(&errors, &name, &text, &args.set))?;
+        let cache = Cache::at(self.cache_folder(&base_dir));
+        Ok(Loaded { plan, name, base_dir, cache })
+    }
+
+    pub fn cache_folder(&self, base_dir: &Path) -> PathBuf {
+        self.cache_dir.clone().unwrap_or_else(|| {
+            let marked = |folder: &&Path| {
+                folder.join("relabel.toml").exists() || folder.join(".git").exists()
+            };
+            base_dir.ancestors().find(marked).unwrap_or(base_dir).join(".relabel")
+        })
+    }
+
+    pub fn engine(&self, loaded: &Loaded) -> Engine<'_> {
+        Engine {
+            cache: loaded.cache.clone(),
+            factory: &self.factory,
+            clock: &self.clock,
+            base_dir: loaded.base_dir.clone(),
+        }
+    }
+}
+
+/// `--plugin-path`, then `RELABEL_PLUGIN_PATH`, then the folder of the binary.
+fn plugin_folders(given: &[PathBuf]) -> Vec<PathBuf> {
+    let mut folders = given.to_vec();
+    if let Some(path) = std::env::var_os("RELABEL_PLUGIN_PATH") {
+        folders.extend(std::env::split_paths(&path));
+    }
+    let binary = std::env::current_exe().and_then(std::fs::canonicalize);
+    if let Some(folder) = binary.ok().as_deref().and_then(Path::parent) {
+        folders.push(folder.to_owned());
+    }
+    folders
+}
+
+fn default_pipeline() -> Result<PathBuf, CliError> {
+    let plain = PathBuf::from("relabel.yaml");
+    if plain.exists() {
+        return Ok(plain);
+    }
+    let entries = std::fs::read_dir("pipelines").into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml" || e == "yml"))
+        .collect();
+    found.sort();
+    match found.as_slice() {
+        [one] => Ok(one.clone()),
+        [] => Err(CliError::usage("no pipeline: neither relabel.yaml nor pipelines/*.yaml is here")
+            .with_hint("name a file, or try `relabel demo`")),
+        more => {
+            let names: Vec<String> = more.iter().map(|p| p.display().to_string()).collect();
+            Err(CliError::usage("which pipeline? there are several in pipelines/")
+                .with_hint(format!("name one of: {}", names.join(", "))))
+        }
+    }
+}
+
+/// Files, environment and plugins, for the check.
+struct Outside<'a> {
+    base_dir: &'a Path,
+    plugins: &'a PluginSource,
+}
+
+impl World for Outside<'_> {
+    fn base_dir(&self) -> &Path {
+        self.base_dir
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn read_text(&self, path: &str) -> Result<String, WorldError> {
+        std::fs::read_to_string(self.base_dir.join(path))
+            .map_err(|error| WorldError(error.to_string()))
+    }
+
+    fn plugin(&self, name: &str) -> Result<PluginDescription, PluginProblem> {
+        match self.plugins.classifier(name) {
+            Ok(classifier) => Ok(classifier.description().clone()),
+            Err(error) => Err(plugin_problem(&error)),
+        }
+    }
+}
+
+fn plugin_problem(error: &ClassifierSourceError) -> PluginProblem {
+    match error {
+        ClassifierSourceError::Unknown { name, known, searched } => {
+            let hint = match plan::did_you_mean(name, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => {
+                    format!("no plugin is in {}; use `--plugin-path`", searched.join(", "))
+                }
+                None => format!("plugins: `{}`", known.join("`, `")),
+            };
+            PluginProblem { message: error.to_string(), hint: Some(hint), refused: false }
+        }
+        ClassifierSourceError::Refused { .. } => {
+            PluginProblem { message: error.to_string(), hint: None, refused: true }
+        }
+    }
+}
+
+/// The URL of the review store that a pipeline uses.
+pub fn store_url(loaded: &Loaded) -> Result<String, CliError> {
+    let mut urls: Vec<String> = loaded
+        .plan
+        .steps()
+        .filter(|step| step.kind == "review-queue" || step.kind == "corrections")
+        .filter_map(|step| step.params["store"].as_str().map(str::to_owned))
+        .collect();
+    urls.sort();
+    urls.dedup();
+    match urls.len() {
+        1 => Ok(urls.remove(0)),
+        0 => Err(CliError::new(Exit::Invalid, format!("{} uses no review store", loaded.name))
+            .with_hint("give one with `--store sqlite:FILE`")),
+        _ => Err(CliError::new(Exit::Invalid, format!("{} uses several stores", loaded.name))
+            .with_hint("choose one with `--store URL`")),
+    }
+}

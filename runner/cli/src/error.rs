@@ -1,0 +1,150 @@
+//! Errors of commands: a message, hints, an exit code. Library errors are turned into these here.
+
+use engine::{EngineError, HistoryError, NodeError};
+use plan::{PlanErrors, Problem, SourceName};
+use review_store::StoreError;
+
+/// How a command ended; one meaning each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done.
+    Done,
+    /// 1: a unit failed; partial success is never 0.
+    UnitFailed,
+    /// 2: usage, pipeline or selection invalid; nothing ran.
+    Invalid,
+    /// 3: store, I/O or internal error.
+    Internal,
+    /// 4: `plan --exit-code`, and work is pending.
+    Pending,
+    /// 6: a data check or metric gate failed.
+    Gate,
+    /// 7: a plugin was refused.
+    Refused,
+    /// 8: `verify` found damage or divergence.
+    Diverged,
+    /// 130: interrupted.
+    Interrupted,
+}
+
+impl Exit {
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::UnitFailed => 1,
+            Exit::Invalid => 2,
+            Exit::Internal => 3,
+            Exit::Pending => 4,
+            Exit::Gate => 6,
+            Exit::Refused => 7,
+            Exit::Diverged => 8,
+            Exit::Interrupted => 130,
+        }
+    }
+}
+
+/// What a command failed with.
+#[derive(Debug)]
+pub struct CliError {
+    pub exit: Exit,
+    pub message: String,
+    pub hint: Option<String>,
+    /// Problems of a pipeline, shown with their lines.
+    pub problems: Vec<LocatedProblem>,
+}
+
+/// A problem with the text it is in.
+#[derive(Debug)]
+pub struct LocatedProblem {
+    pub problem: Problem,
+    /// File, or the `--set` it came from.
+    pub place: String,
+    pub line_text: String,
+}
+
+impl CliError {
+    pub fn new(exit: Exit, message: impl Into<String>) -> CliError {
+        CliError { exit, message: message.into(), hint: None, problems: Vec::new() }
+    }
+
+    pub fn usage(message: impl Into<String>) -> CliError {
+        CliError::new(Exit::Invalid, message)
+    }
+
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> CliError {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Every problem of a pipeline, with the line it is on.
+    pub fn plan(errors: &PlanErrors, file: &str, text: &str, overrides: &[String]) -> CliError {
+        let problems: Vec<LocatedProblem> = errors
+            .problems()
+            .iter()
+            .map(|problem| {
+                let (place, line_text) = match problem.span.source {
+                    SourceName::Pipeline => {
+                        let line = text.lines().nth(problem.span.line.saturating_sub(1));
+                        let at = format!("{file}:{}:{}", problem.span.line, problem.span.column);
+                        (at, line.unwrap_or_default().to_owned())
+                    }
+                    SourceName::Override(n) => ("--set".to_owned(), overrides[n].clone()),
+                };
+                LocatedProblem { problem: problem.clone(), place, line_text }
+            })
+            .collect();
+        let noun = if problems.len() == 1 { "problem" } else { "problems" };
+        let message = format!("{} {noun} in {file}; nothing was run", problems.len());
+        CliError { exit: Exit::Invalid, message, hint: None, problems }
+    }
+}
+
+/// The exit code of a unit's failure.
+pub fn exit_of(error: &NodeError) -> Exit {
+    match error {
+        NodeError::Gate { .. } => Exit::Gate,
+        NodeError::Refused { .. } => Exit::Refused,
+        _ => Exit::UnitFailed,
+    }
+}
+
+impl From<EngineError> for CliError {
+    fn from(error: EngineError) -> CliError {
+        match &error {
+            EngineError::Cache(_) => CliError::new(Exit::Internal, error.to_string())
+                .with_hint("free some space or choose another folder with `--cache-dir`"),
+            EngineError::Node { source, .. } => {
+                let exit = match exit_of(source) {
+                    Exit::UnitFailed => Exit::Internal,
+                    exit => exit,
+                };
+                let hint = source.hint().map(str::to_owned);
+                CliError { hint, ..CliError::new(exit, error.to_string()) }
+            }
+            _ => CliError::new(Exit::Internal, error.to_string()),
+        }
+    }
+}
+
+impl From<HistoryError> for CliError {
+    fn from(error: HistoryError) -> CliError {
+        let exit = match error {
+            HistoryError::Io { .. } => Exit::Internal,
+            _ => Exit::Invalid,
+        };
+        CliError::new(exit, error.to_string()).with_hint("`relabel runs list` shows the runs")
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> CliError {
+        CliError::new(Exit::Internal, error.to_string())
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> CliError {
+        CliError::new(Exit::Internal, error.to_string())
+    }
+}

@@ -1,0 +1,160 @@
+//! Events as lines: for people where there is no terminal, and as JSON for programs.
+
+use engine::{Event, Note, Reason, Reporter, UnitName};
+use serde_json::{Value, json};
+
+use super::{info, json as print_json};
+
+/// `run   folds   k: 5 -> 10`: the same line in `plan` and `run`.
+pub fn unit_line(state: &str, unit: &UnitName, detail: &str) -> String {
+    format!("{state:<8} {:<16} {detail}", unit.to_string()).trim_end().to_owned()
+}
+
+pub fn note_line(note: &Note) -> Option<String> {
+    Some(match note {
+        Note::Count { text, count, of: Some(of) } => {
+            format!("         {} of {}  {text}", thousands(*count), thousands(*of))
+        }
+        Note::Count { text, count, of: None } => {
+            format!("         {}  {text}", thousands(*count))
+        }
+        Note::Metric { name, value } => format!("         {value:.4}  {name}"),
+        Note::Warning { text, hint } => match hint {
+            Some(hint) => format!("warning: {text}\n   hint: {hint}"),
+            None => format!("warning: {text}"),
+        },
+        Note::Target { .. } => return None,
+    })
+}
+
+/// `12345` as `12,345`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+pub(super) fn finished_detail(reason: &Reason, rows: Option<u64>, seconds: f64) -> String {
+    let rows = rows.map(|rows| format!("  {} rows", thousands(rows))).unwrap_or_default();
+    format!("{}{rows}  {seconds:.2} s", reason.text())
+}
+
+/// The lines of an event, without progress; empty for events that have none.
+pub(super) fn event_lines(event: &Event) -> Vec<String> {
+    match event {
+        Event::UnitHit { unit, rows, notes, .. } => {
+            let rows = rows.map(|rows| format!("{} rows", thousands(rows))).unwrap_or_default();
+            let mut lines = vec![unit_line("hit", unit, &rows)];
+            let warnings = notes.iter().filter(|note| matches!(note, Note::Warning { .. }));
+            lines.extend(warnings.filter_map(note_line));
+            lines
+        }
+        Event::UnitFinished { unit, reason, rows, seconds, notes, .. } => {
+            let detail = finished_detail(reason, *rows, *seconds);
+            let mut lines = vec![unit_line("run", unit, &detail)];
+            lines.extend(notes.iter().filter_map(note_line));
+            lines
+        }
+        Event::UnitFailed { unit, message, hint, .. } => {
+            let mut lines = vec![unit_line("failed", unit, ""), format!("error: {unit}: {message}")];
+            lines.extend(hint.iter().map(|hint| format!("hint: {hint}")));
+            lines
+        }
+        Event::UnitSkipped { unit, because, .. } => vec![unit_line("skipped", unit, because)],
+        Event::UnitWaiting { unit, holder } => {
+            vec![unit_line("waiting", unit, &format!("held by {holder}"))]
+        }
+        Event::Repaired { unit, what } => {
+            vec![unit_line("repair", unit, &format!("its result in the cache is {what}"))]
+        }
+        Event::RunStarted { .. } | Event::UnitStarted { .. } | Event::UnitProgress { .. } => {
+            Vec::new()
+        }
+        Event::RunFinished(_) => Vec::new(),
+    }
+}
+
+/// Plain lines on stderr.
+#[derive(Debug, Default)]
+pub struct PlainReporter;
+
+impl Reporter for PlainReporter {
+    fn event(&mut self, event: &Event) {
+        event_lines(event).iter().for_each(info);
+    }
+}
+
+/// One JSON object a line on stdout; the last line, `run_finished`, is the command's.
+#[derive(Debug, Default)]
+pub struct JsonReporter;
+
+impl Reporter for JsonReporter {
+    fn event(&mut self, event: &Event) {
+        let unit_json = |event: &str, unit: &UnitName, more: Value| {
+            let mut value =
+                json!({ "event": event, "node": unit.node, "fold": unit.fold });
+            if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
+                value.extend(more);
+            }
+            value
+        };
+        let value = match event {
+            Event::RunStarted { run_id, pipeline, units } => json!({
+                "event": "run_started",
+                "schema_version": 1,
+                "run_id": run_id,
+                "pipeline": pipeline,
+                "units": units,
+            }),
+            Event::UnitHit { unit, rows, notes, .. } => unit_json(
+                "unit",
+                unit,
+                json!({ "state": "hit", "reason": null, "rows": rows, "seconds": 0.0, "notes": notes }),
+            ),
+            Event::UnitStarted { unit, reason, .. } => {
+                unit_json("unit_started", unit, json!({ "reason": reason.code() }))
+            }
+            Event::UnitFinished { unit, reason, rows, seconds, notes, .. } => unit_json(
+                "unit",
+                unit,
+                json!({
+                    "state": "run",
+                    "reason": reason.code(),
+                    "reason_detail": reason.to_json(),
+                    "rows": rows,
+                    "seconds": seconds,
+                    "notes": notes,
+                }),
+            ),
+            Event::UnitFailed { unit, reason, seconds, message, hint, .. } => unit_json(
+                "unit",
+                unit,
+                json!({
+                    "state": "failed",
+                    "reason": reason.code(),
+                    "rows": null,
+                    "seconds": seconds,
+                    "message": message,
+                    "hint": hint,
+                }),
+            ),
+            Event::UnitSkipped { unit, because, .. } => {
+                unit_json("unit", unit, json!({ "state": "skipped", "reason": null, "message": because }))
+            }
+            Event::UnitWaiting { unit, holder } => {
+                unit_json("unit_waiting", unit, json!({ "holder": holder }))
+            }
+            Event::Repaired { unit, what } => {
+                unit_json("repaired", unit, json!({ "what": what }))
+            }
+            Event::UnitProgress { .. } | Event::RunFinished(_) => return,
+        };
+        print_json(&value);
+    }
+}

@@ -1,0 +1,9 @@
+//! The one test program of the plugin host: real libraries, in Rust and in C, through dlopen.
+
+#![allow(clippy::unwrap_used)]
+
+mod broken;
+mod linear;
+mod panics;
+mod parity;
+mod support;
