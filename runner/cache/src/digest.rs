@@ -50,8 +50,8 @@ impl std::str::FromStr for Digest {
     type Err = ParseDigestError;
 
     fn from_str(text: &str) -> Result<Digest, ParseDigestError> {
-        let hash =
-            blake3::Hash::from_hex(text).map_err(|_| ParseDigestError(text.chars().take(80).collect()))?;
+        let hash = blake3::Hash::from_hex(text)
+            .map_err(|_| ParseDigestError(text.chars().take(80).collect()))?;
         Ok(Digest(*hash.as_bytes()))
     }
 }

@@ -49,8 +49,11 @@ impl Facts {
                 let mut keys: Vec<&String> = map.keys().collect();
                 keys.sort_unstable();
                 for key in keys {
-                    let path =
-                        if prefix.ends_with(':') { format!("{prefix}{key}") } else { format!("{prefix}.{key}") };
+                    let path = if prefix.ends_with(':') {
+                        format!("{prefix}{key}")
+                    } else {
+                        format!("{prefix}.{key}")
+                    };
                     self.add_tree(&path, &map[key]);
                 }
             }

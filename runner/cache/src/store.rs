@@ -252,13 +252,8 @@ mod tests {
 
     fn put(cache: &Cache, key: &str, bytes: &[u8]) -> UnitRecord {
         let (blob, length) = cache.put_blob(|file| file.write_all(bytes)).unwrap();
-        let output = OutputRecord {
-            port: String::new(),
-            blob,
-            logical: blob,
-            bytes: length,
-            rows: None,
-        };
+        let output =
+            OutputRecord { port: String::new(), blob, logical: blob, bytes: length, rows: None };
         let record = UnitRecord {
             schema_version: UnitRecord::SCHEMA_VERSION,
             key: Digest::of(key.as_bytes()),

@@ -54,9 +54,8 @@ impl Context {
         let text = std::fs::read(&path).map_err(|error| {
             CliError::usage(format!("cannot read pipeline `{}`: {error}", path.display()))
         })?;
-        let text = String::from_utf8(text).map_err(|_| {
-            CliError::usage(format!("pipeline `{}` is not UTF-8", path.display()))
-        })?;
+        let text = String::from_utf8(text)
+            .map_err(|_| CliError::usage(format!("pipeline `{}` is not UTF-8", path.display())))?;
         let full = std::path::absolute(&path)?;
         let base_dir = full.parent().map(Path::to_owned).unwrap_or_default();
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -114,8 +113,10 @@ fn default_pipeline() -> Result<PathBuf, CliError> {
     found.sort();
     match found.as_slice() {
         [one] => Ok(one.clone()),
-        [] => Err(CliError::usage("no pipeline: neither relabel.yaml nor pipelines/*.yaml is here")
-            .with_hint("name a file, or try `relabel demo`")),
+        [] => {
+            Err(CliError::usage("no pipeline: neither relabel.yaml nor pipelines/*.yaml is here")
+                .with_hint("name a file, or try `relabel demo`"))
+        }
         more => {
             let names: Vec<String> = more.iter().map(|p| p.display().to_string()).collect();
             Err(CliError::usage("which pipeline? there are several in pipelines/")
@@ -145,7 +146,9 @@ impl World for Outside<'_> {
     }
 
     fn plugin(&self, name: &str) -> Result<PluginDescription, PluginProblem> {
-        match self.plugins.classifier(name) {
+        // A path starts from the pipeline's folder, like any other path in it.
+        let path = self.base_dir.join(name).display().to_string();
+        match self.plugins.classifier(if name.contains('/') { &path } else { name }) {
             Ok(classifier) => Ok(classifier.description().clone()),
             Err(error) => Err(plugin_problem(&error)),
         }

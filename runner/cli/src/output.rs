@@ -13,7 +13,7 @@ mod lines;
 mod table;
 
 pub use fancy::FancyReporter;
-pub use lines::{JsonReporter, PlainReporter, note_line, unit_line};
+pub use lines::{JsonReporter, PlainReporter, unit_line};
 pub use table::Table;
 
 /// Prints a line of a result. A closed pipe ends the program quietly, as `head` expects.

@@ -10,12 +10,31 @@ use crate::unit::UnitName;
 /// One thing that happened.
 #[derive(Debug, Clone)]
 pub enum Event {
-    RunStarted { run_id: String, pipeline: String, units: usize },
+    RunStarted {
+        run_id: String,
+        pipeline: String,
+        units: usize,
+    },
     /// A unit's result was in the cache.
-    UnitHit { unit: UnitName, kind: &'static str, key: Digest, rows: Option<u64>, saved_seconds: f64, notes: Vec<Note> },
-    UnitStarted { unit: UnitName, kind: &'static str, reason: Reason },
+    UnitHit {
+        unit: UnitName,
+        kind: &'static str,
+        key: Digest,
+        rows: Option<u64>,
+        saved_seconds: f64,
+        notes: Vec<Note>,
+    },
+    UnitStarted {
+        unit: UnitName,
+        kind: &'static str,
+        reason: Reason,
+    },
     /// `fraction` of a unit over `rows` rows is done.
-    UnitProgress { unit: UnitName, fraction: f32, rows: u64 },
+    UnitProgress {
+        unit: UnitName,
+        fraction: f32,
+        rows: u64,
+    },
     UnitFinished {
         unit: UnitName,
         kind: &'static str,
@@ -34,11 +53,21 @@ pub enum Event {
         hint: Option<String>,
     },
     /// Not run, because something it needs failed or the run is ending.
-    UnitSkipped { unit: UnitName, kind: &'static str, because: String },
+    UnitSkipped {
+        unit: UnitName,
+        kind: &'static str,
+        because: String,
+    },
     /// Another process is computing the same key.
-    UnitWaiting { unit: UnitName, holder: String },
+    UnitWaiting {
+        unit: UnitName,
+        holder: String,
+    },
     /// An artifact in the cache was missing or damaged and is computed again.
-    Repaired { unit: UnitName, what: String },
+    Repaired {
+        unit: UnitName,
+        what: String,
+    },
     RunFinished(RunSummary),
 }
 

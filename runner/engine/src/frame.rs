@@ -43,10 +43,8 @@ pub fn logical_digest(frame: &DataFrame) -> Result<Digest, FrameError> {
         let series = column.as_materialized_series();
         hasher.field(series.name().as_bytes());
         hasher.field(series.dtype().to_string().as_bytes());
-        digest_column(series, &mut hasher).map_err(|source| FrameError::Digest {
-            column: series.name().to_string(),
-            source,
-        })?;
+        digest_column(series, &mut hasher)
+            .map_err(|source| FrameError::Digest { column: series.name().to_string(), source })?;
     }
     Ok(hasher.finish())
 }
@@ -93,7 +91,8 @@ fn digest_column(series: &Series, hasher: &mut Hasher) -> PolarsResult<()> {
             let physical = series.to_physical_repr().into_owned();
             if physical.dtype() == series.dtype() {
                 let mut bytes = Vec::new();
-                let mut frame = DataFrame::new(series.len(), vec![physical.rechunk().into_column()])?;
+                let mut frame =
+                    DataFrame::new(series.len(), vec![physical.rechunk().into_column()])?;
                 IpcWriter::new(&mut bytes).finish(&mut frame)?;
                 hasher.field(&bytes);
                 return Ok(());
@@ -108,16 +107,15 @@ fn digest_validity(series: &Series, hasher: &mut Hasher) {
     let nulls = series.null_count() as u64;
     hasher.update(&nulls.to_le_bytes());
     if nulls > 0 {
-        let bytes: Vec<u8> = series.is_not_null().iter().map(|v| u8::from(v == Some(true))).collect();
+        let bytes: Vec<u8> =
+            series.is_not_null().iter().map(|v| u8::from(v == Some(true))).collect();
         hasher.update(&bytes);
     }
 }
 
 fn digest_strings(strings: &StringChunked, hasher: &mut Hasher) {
-    let lengths: Vec<u8> = strings
-        .iter()
-        .flat_map(|value| (value.map_or(0, str::len) as u64).to_le_bytes())
-        .collect();
+    let lengths: Vec<u8> =
+        strings.iter().flat_map(|value| (value.map_or(0, str::len) as u64).to_le_bytes()).collect();
     hasher.update(&lengths);
     let mut bytes = Vec::with_capacity(1 << 16);
     for value in strings.iter().flatten() {
@@ -143,10 +141,8 @@ mod tests {
         let whole = frame(&[Some("a"), None, Some("b"), Some("")], &[1.0, 2.0, 3.0, 4.0]);
         let mut chunked = frame(&[Some("a"), None], &[1.0, 2.0]);
         chunked.vstack_mut(&frame(&[Some("b"), Some("")], &[3.0, 4.0])).unwrap();
-        let longer = frame(
-            &[Some("z"), Some("a"), None, Some("b"), Some("")],
-            &[0.0, 1.0, 2.0, 3.0, 4.0],
-        );
+        let longer =
+            frame(&[Some("z"), Some("a"), None, Some("b"), Some("")], &[0.0, 1.0, 2.0, 3.0, 4.0]);
         let digest = logical_digest(&whole).unwrap();
         assert_eq!(digest, logical_digest(&chunked).unwrap());
         assert_eq!(digest, logical_digest(&longer.slice(1, 4)).unwrap());

@@ -119,7 +119,9 @@ impl History {
     }
 
     fn facts_path(&self, pipeline: &str) -> PathBuf {
-        self.folder.join("facts-v1").join(format!("{}.json", Digest::of(pipeline.as_bytes()).short()))
+        self.folder
+            .join("facts-v1")
+            .join(format!("{}.json", Digest::of(pipeline.as_bytes()).short()))
     }
 
     pub(crate) fn last_facts(&self, pipeline: &str) -> LastFacts {
@@ -168,9 +170,7 @@ impl History {
         match found.as_slice() {
             [] => Err(HistoryError::Unknown(name.to_owned())),
             [id] => self.read(id),
-            more => {
-                Err(HistoryError::Ambiguous { prefix: name.to_owned(), count: more.len() })
-            }
+            more => Err(HistoryError::Ambiguous { prefix: name.to_owned(), count: more.len() }),
         }
     }
 

@@ -266,11 +266,7 @@ pub trait Node: Send + Sync {
     }
 
     /// For a sink: whether its target still is what the run behind `record` wrote.
-    fn target_is_current(
-        &self,
-        record: &UnitRecord,
-        base_dir: &Path,
-    ) -> Result<bool, NodeError> {
+    fn target_is_current(&self, record: &UnitRecord, base_dir: &Path) -> Result<bool, NodeError> {
         let _ = (record, base_dir);
         Ok(true)
     }

@@ -7,14 +7,32 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reason {
     FirstRun,
-    ParamsChanged { path: String, old: Value, new: Value },
-    InputChanged { port: String },
-    FileChanged { path: String },
-    PluginChanged { old: String, new: String },
-    KindVersionChanged { old: String, new: String },
+    ParamsChanged {
+        path: String,
+        old: Value,
+        new: Value,
+    },
+    /// What arrives on `port` has changed; `from` is what gives it.
+    InputChanged {
+        port: String,
+        from: String,
+    },
+    FileChanged {
+        path: String,
+    },
+    PluginChanged {
+        old: String,
+        new: String,
+    },
+    KindVersionChanged {
+        old: String,
+        new: String,
+    },
     TaxonomyChanged,
     LedgerChanged,
-    EnvChanged { name: String },
+    EnvChanged {
+        name: String,
+    },
     Forced,
     OutputMissing,
     OutputCorrupt,
@@ -52,7 +70,7 @@ impl Reason {
             Reason::ParamsChanged { path, old, new } => {
                 format!("{path}: {} -> {}", shown(old), shown(new))
             }
-            Reason::InputChanged { port } => format!("{port} changed"),
+            Reason::InputChanged { from, .. } => format!("{from} changed"),
             Reason::FileChanged { path } => format!("{path} changed"),
             Reason::PluginChanged { old, new } => format!("plugin: {old} -> {new}"),
             Reason::KindVersionChanged { old, new } => format!("node kind version {old} -> {new}"),
@@ -75,7 +93,7 @@ impl Reason {
                 json!({ "path": path, "old": old, "new": new })
             }
             Reason::FileChanged { path } => json!({ "path": path }),
-            Reason::InputChanged { port } => json!({ "port": port }),
+            Reason::InputChanged { port, from } => json!({ "port": port, "from": from }),
             Reason::PluginChanged { old, new } => json!({ "old": old, "new": new }),
             _ => json!({}),
         };
@@ -120,9 +138,12 @@ impl Reason {
             return Some(Reason::LedgerChanged);
         }
         if let Some((name, ..)) = find("input:") {
-            return Some(Reason::InputChanged { port: name["input:".len()..].to_owned() });
+            let port = name["input:".len()..].to_owned();
+            return Some(Reason::InputChanged { from: port.clone(), port });
         }
-        changes.first().map(|(name, ..)| Reason::InputChanged { port: name.clone() })
+        changes
+            .first()
+            .map(|(name, ..)| Reason::InputChanged { port: name.clone(), from: name.clone() })
     }
 }
 

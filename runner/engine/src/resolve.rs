@@ -133,12 +133,30 @@ impl Judge<'_> {
         Ok(Verdict::Run(self.why_missing(unit, key, facts)))
     }
 
+    /// The step, or the port of a step, that gives what arrives on `port`.
+    fn giver(&self, unit: &Unit, port: &str) -> Option<String> {
+        if let Some(fold) = port.strip_prefix("fold ") {
+            return Some(format!("{}[{fold}]", unit.name.node));
+        }
+        let inputs = &self.plan.step(unit.step).inputs;
+        let input = inputs.iter().find(|input| input.port == port)?;
+        let name = &self.plan.step(input.step).name;
+        Some(match input.from_port {
+            "" => name.clone(),
+            from_port => format!("{name}.{from_port}"),
+        })
+    }
+
     fn why_missing(&self, unit: &Unit, key: &Digest, facts: &Facts) -> Reason {
         if self.cache.has_record_file(key) {
             return Reason::OutputCorrupt;
         }
         let Some(last) = self.last.get(&unit.name) else { return Reason::FirstRun };
         match Reason::of_change(&last.facts, facts) {
+            Some(Reason::InputChanged { port, from }) => {
+                let from = self.giver(unit, &port).unwrap_or(from);
+                Reason::InputChanged { port, from }
+            }
             Some(reason) => reason,
             None if last.failed => Reason::PreviousFailed,
             None => Reason::OutputMissing,

@@ -395,7 +395,9 @@ impl Run<'_> {
         let records: Vec<&UnitRecord> = unit
             .needs
             .iter()
-            .map(|need| self.records[need.index()].as_deref().expect("a ready unit's needs are done"))
+            .map(|need| {
+                self.records[need.index()].as_deref().expect("a ready unit's needs are done")
+            })
             .collect();
         let inputs = input_digests(self.plan, unit, &records);
         let forced = self.options.forced.contains(&unit.step);
@@ -427,10 +429,12 @@ impl Run<'_> {
     ) {
         // Another process may have finished between the verdict and the lock.
         let forced = self.options.forced.contains(&self.units.get(id).step);
-        if !forced && matches!(&keyed.verdict, Verdict::Run(reason) if *reason != Reason::TargetChanged)
+        if !forced
+            && matches!(&keyed.verdict, Verdict::Run(reason) if *reason != Reason::TargetChanged)
         {
             if let Some(record) = self.engine.cache.record(&keyed.key) {
-                let whole = |output| self.engine.cache.blob_state(output) == cache::BlobState::Whole;
+                let whole =
+                    |output| self.engine.cache.blob_state(output) == cache::BlobState::Whole;
                 if record.outputs.iter().all(whole) {
                     drop(lock);
                     return self.hit(id, record, keyed.facts);
@@ -553,8 +557,7 @@ impl Run<'_> {
             }
             self.counts.hit = self.counts.hit.saturating_sub(1);
         }
-        let reason =
-            if what == "missing" { Reason::OutputMissing } else { Reason::OutputCorrupt };
+        let reason = if what == "missing" { Reason::OutputMissing } else { Reason::OutputCorrupt };
         self.reasons[lost.index()] = Some((reason, Digest::of(b"")));
         self.memory.release(lost);
         self.set(reader, Status::Waiting);
@@ -592,7 +595,8 @@ impl Run<'_> {
         let name = unit.name.clone();
         let kind = self.plan.step(unit.step).kind;
         self.set(id, Status::Failed);
-        if matches!(error, NodeError::Cancelled | NodeError::Classifier(ClassifierError::Cancelled)) {
+        if matches!(error, NodeError::Cancelled | NodeError::Classifier(ClassifierError::Cancelled))
+        {
             self.counts.skipped += 1;
             self.emit(Event::UnitSkipped { unit: name, kind, because: "interrupted".into() });
             return self.done(id);

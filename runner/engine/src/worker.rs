@@ -58,10 +58,16 @@ pub(crate) struct Job {
 }
 
 pub(crate) enum JobEnd {
-    Done { record: UnitRecord, notes: Vec<crate::node::Note> },
+    Done {
+        record: UnitRecord,
+        notes: Vec<crate::node::Note>,
+    },
     Failed(NodeError),
     /// An input in the cache is gone or damaged: its unit has to run again first.
-    InputLost { unit: UnitId, what: String },
+    InputLost {
+        unit: UnitId,
+        what: String,
+    },
 }
 
 enum Stop {

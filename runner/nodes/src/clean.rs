@@ -142,7 +142,8 @@ impl Node for CleanNode {
             decisions.iter().map(|(id, decision)| (*id, decision.seq)).collect();
         gone.sort_unstable();
         conflicts.extend(
-            gone.into_iter().map(|(id, seq)| (id.to_owned(), "the record is not in the source", seq)),
+            gone.into_iter()
+                .map(|(id, seq)| (id.to_owned(), "the record is not in the source", seq)),
         );
         let original = frame.column("label")?.clone().with_name("original_label".into());
         let mut cleaned = frame.clone();

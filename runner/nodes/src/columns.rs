@@ -48,17 +48,15 @@ pub(crate) fn booleans<'a>(
 /// A numeric column as doubles; a null is NaN.
 pub(crate) fn floats(frame: &DataFrame, name: &str) -> Result<Vec<f64>, NodeError> {
     let series = column(frame, name)?;
-    let cast = series
-        .cast(&DataType::Float64)
-        .map_err(|_| wrong_type(name, "number", series.dtype()))?;
+    let cast =
+        series.cast(&DataType::Float64).map_err(|_| wrong_type(name, "number", series.dtype()))?;
     Ok(cast.f64()?.iter().map(|value| value.unwrap_or(f64::NAN)).collect())
 }
 
 pub(crate) fn integers(frame: &DataFrame, name: &str) -> Result<Vec<Option<i64>>, NodeError> {
     let series = column(frame, name)?;
-    let cast = series
-        .cast(&DataType::Int64)
-        .map_err(|_| wrong_type(name, "integer", series.dtype()))?;
+    let cast =
+        series.cast(&DataType::Int64).map_err(|_| wrong_type(name, "integer", series.dtype()))?;
     Ok(cast.i64()?.iter().collect())
 }
 

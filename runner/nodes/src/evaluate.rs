@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use engine::classifier::{ClassifierSource, Texts};
 use engine::{Artifact, Inputs, Node, NodeError, Outputs, RunContext};
-use plan::{Accepts, CheckContext, Checked, ColumnType, Finding, InputPort, Many, PortType, Schema};
+use plan::{
+    Accepts, CheckContext, Checked, ColumnType, Finding, InputPort, Many, PortType, Schema,
+};
 use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::columns::{STRING, frame_port, string_column, strings};
-use crate::kind::{Kind, Making};
+use crate::kind::{Kind, Making, find_classifier};
 use crate::metrics::{Pairs, bootstrap};
 use crate::model::ModelBlob;
 
@@ -155,10 +157,8 @@ impl Node for EvaluateNode {
         categories.extend(labels.iter().flatten().map(str::to_owned));
         categories.sort_unstable();
         categories.dedup();
-        let truth: Vec<u32> = labels
-            .iter()
-            .map(|label| index_of(&categories, label.unwrap_or_default()))
-            .collect();
+        let truth: Vec<u32> =
+            labels.iter().map(|label| index_of(&categories, label.unwrap_or_default())).collect();
         let texts = Texts::from_strs(strings(gold, "text")?.iter());
         let mut predictions = Vec::new();
         for (n, blob) in blobs.iter().enumerate() {
@@ -183,12 +183,15 @@ impl EvaluateNode {
         context: &RunContext<'_>,
     ) -> Result<Predictions, NodeError> {
         let header = &blob.header;
-        let classifier = self.classifiers.classifier(&header.plugin).map_err(|error| {
-            NodeError::Refused { message: error.to_string(), hint: None }
-        })?;
+        let source = self.classifiers.as_ref();
+        let classifier = find_classifier(source, &header.plugin_choice, context.base_dir)
+            .or_else(|_| find_classifier(source, &header.plugin, context.base_dir))?;
         if classifier.description().file_digest != header.plugin_file_digest {
             return Err(NodeError::Refused {
-                message: format!("plugin `{}` is not the one that trained the model", header.plugin),
+                message: format!(
+                    "plugin `{}` is not the one that trained the model",
+                    header.plugin
+                ),
                 hint: Some("run again, so that the model is trained anew".into()),
             });
         }
@@ -295,9 +298,10 @@ impl EvaluateNode {
     ) -> Result<Artifact, NodeError> {
         let (ids, labels) = (strings(gold, "record_id")?, strings(gold, "label")?);
         let times = predictions.len();
-        let models = self.names.iter().flat_map(|name| {
-            std::iter::repeat_n(Some(name.as_str()), gold.height())
-        });
+        let models = self
+            .names
+            .iter()
+            .flat_map(|name| std::iter::repeat_n(Some(name.as_str()), gold.height()));
         let repeated = |column: &StringChunked| -> Vec<Option<String>> {
             (0..times).flat_map(|_| column.iter().map(|v| v.map(str::to_owned))).collect()
         };

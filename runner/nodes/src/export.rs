@@ -143,11 +143,7 @@ impl Node for ExportNode {
         Ok(outputs)
     }
 
-    fn target_is_current(
-        &self,
-        record: &UnitRecord,
-        base_dir: &Path,
-    ) -> Result<bool, NodeError> {
+    fn target_is_current(&self, record: &UnitRecord, base_dir: &Path) -> Result<bool, NodeError> {
         let path = base_dir.join(&self.params.path);
         let is = |wanted: &str, path: &Path| {
             let digest = digest_of(path).map(|digest| digest.to_hex()).ok();
@@ -174,8 +170,8 @@ fn digest_of(path: &Path) -> std::io::Result<Digest> {
 
 /// What is in the file and how to prove it: no time, no host, no path.
 fn manifest(frame: &DataFrame, format: Format, digest: &Digest) -> Result<Value, NodeError> {
-    let logical = engine::logical_digest(frame)
-        .map_err(|error| NodeError::Internal(error.to_string()))?;
+    let logical =
+        engine::logical_digest(frame).map_err(|error| NodeError::Internal(error.to_string()))?;
     let columns: Vec<Value> = frame
         .columns()
         .iter()
@@ -218,9 +214,7 @@ fn write(
                 .map_err(std::io::Error::other)?;
             Ok(())
         }
-        Format::Arrow => {
-            IpcWriter::new(file).finish(&mut frame).map_err(std::io::Error::other)
-        }
+        Format::Arrow => IpcWriter::new(file).finish(&mut frame).map_err(std::io::Error::other),
         Format::Csv => write_csv(&frame, file),
         Format::Jsonl => write_jsonl(&frame, file),
     }

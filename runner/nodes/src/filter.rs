@@ -136,9 +136,8 @@ fn conjuncts(condition: &str) -> Vec<String> {
     parts.push(condition[start..].trim().to_owned());
     // A top-level `or` binds weaker than `and`: then the parts are no conditions of their own.
     let weak = parts.len() > 1
-        && sql_expr(condition).is_ok_and(|whole| {
-            !matches!(whole, Expr::BinaryExpr { op: Operator::And, .. })
-        });
+        && sql_expr(condition)
+            .is_ok_and(|whole| !matches!(whole, Expr::BinaryExpr { op: Operator::And, .. }));
     if weak || parts.iter().any(|part| sql_expr(part).is_err()) {
         return vec![condition.trim().to_owned()];
     }

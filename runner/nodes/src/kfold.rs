@@ -107,10 +107,16 @@ impl Node for KfoldNode {
         frame.with_column(Column::new("fold_id".into(), folds))?;
         let mut outputs = Outputs::frame(frame);
         if !rare.is_empty() {
-            let names: Vec<String> =
-                rare.iter().map(|name| name.replace('`', "")).collect();
-            let text = format!("{} classes have fewer records than folds: {}", rare.len(), listed(&names, 8));
-            outputs.warn(text, Some("their records are judged by models that saw few of the class, or none"));
+            let names: Vec<String> = rare.iter().map(|name| name.replace('`', "")).collect();
+            let text = format!(
+                "{} classes have fewer records than folds: {}",
+                rare.len(),
+                listed(&names, 8)
+            );
+            outputs.warn(
+                text,
+                Some("their records are judged by models that saw few of the class, or none"),
+            );
         }
         Ok(outputs)
     }

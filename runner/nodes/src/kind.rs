@@ -1,6 +1,7 @@
 //! What every node kind is made of, and the table of all kinds.
 
 use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::Arc;
 
 use engine::classifier::{Classifier, ClassifierSource, ClassifierSourceError};
@@ -41,16 +42,30 @@ pub(crate) struct Making<'a> {
 
 impl Making<'_> {
     pub fn classifier(&self, name: &str) -> Result<Arc<dyn Classifier>, NodeError> {
-        self.classifiers.classifier(name).map_err(|error| match error {
-            ClassifierSourceError::Unknown { .. } => NodeError::Refused {
-                message: error.to_string(),
-                hint: Some("`relabel plugins list` shows what there is".into()),
-            },
-            ClassifierSourceError::Refused { .. } => {
-                NodeError::Refused { message: error.to_string(), hint: None }
-            }
-        })
+        find_classifier(self.classifiers.as_ref(), name, &self.plan.base_dir)
     }
+}
+
+/// A plugin by name, or by a path that starts from the pipeline's folder.
+pub(crate) fn find_classifier(
+    source: &dyn ClassifierSource,
+    name: &str,
+    base_dir: &Path,
+) -> Result<Arc<dyn Classifier>, NodeError> {
+    let found = if name.contains('/') {
+        source.classifier(&base_dir.join(name).to_string_lossy())
+    } else {
+        source.classifier(name)
+    };
+    found.map_err(|error| {
+        let hint = match error {
+            ClassifierSourceError::Unknown { .. } => {
+                Some("`relabel plugins list` shows what there is".to_owned())
+            }
+            ClassifierSourceError::Refused { .. } => None,
+        };
+        NodeError::Refused { message: error.to_string(), hint }
+    })
 }
 
 struct Signature<K>(PhantomData<fn() -> K>);

@@ -21,7 +21,10 @@ impl ClassCounts {
     }
 
     pub fn f1(&self) -> f64 {
-        ratio(2 * self.true_positive, 2 * self.true_positive + self.false_positive + self.false_negative)
+        ratio(
+            2 * self.true_positive,
+            2 * self.true_positive + self.false_positive + self.false_negative,
+        )
     }
 
     /// Records whose true class this is.
@@ -121,7 +124,8 @@ mod tests {
     #[test]
     fn figures_as_scikit_learn_gives_them() {
         // f1_score([0,0,1,1,2,2],[0,1,1,1,2,0], average=None) = [.5, .8, .66666667]
-        let pairs = Pairs { truth: &[0, 0, 1, 1, 2, 2], predicted: &[0, 1, 1, 1, 2, 0], classes: 4 };
+        let pairs =
+            Pairs { truth: &[0, 0, 1, 1, 2, 2], predicted: &[0, 1, 1, 1, 2, 0], classes: 4 };
         let counts = pairs.by_class(0..6);
         let f1: Vec<f64> = counts.iter().map(ClassCounts::f1).collect();
         assert!((f1[0] - 0.5).abs() < 1e-12 && (f1[1] - 0.8).abs() < 1e-12);
@@ -132,7 +136,8 @@ mod tests {
     #[test]
     fn an_interval_holds_the_mean_and_is_repeatable() {
         let values: Vec<f64> = (0..200).map(f64::from).collect();
-        let mean = |rows: &[usize]| rows.iter().map(|r| values[*r]).sum::<f64>() / rows.len() as f64;
+        let mean =
+            |rows: &[usize]| rows.iter().map(|r| values[*r]).sum::<f64>() / rows.len() as f64;
         let (low, high) = bootstrap(200, 500, 7, mean);
         assert!(low < 99.5 && 99.5 < high && high - low < 20.0);
         assert_eq!((low, high), bootstrap(200, 500, 7, mean));

@@ -22,6 +22,8 @@ pub enum ModelBlobError {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelHeader {
     pub plugin: String,
+    /// The plugin as the pipeline asked for it: its name, or the path of its file.
+    pub plugin_choice: String,
     pub plugin_version: String,
     pub plugin_file_digest: String,
     pub params: Value,
@@ -81,6 +83,7 @@ mod tests {
     fn a_blob_comes_back_and_garbage_does_not() {
         let header = ModelHeader {
             plugin: "linear".into(),
+            plugin_choice: "linear".into(),
             plugin_version: "0.1.0".into(),
             plugin_file_digest: "00".into(),
             params: serde_json::json!({}),

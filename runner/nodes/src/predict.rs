@@ -23,7 +23,8 @@ use crate::model::model_version;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ClassifierChoice {
-    /// Name of a plugin on the search path, or path of its file.
+    /// Name of a plugin on the search path, or path of its file, with a `/`.
+    #[schemars(extend("x-relabel-key" = false))]
     pub plugin: String,
     /// The plugin's own parameters; `relabel plugins show NAME` lists them.
     #[serde(default = "empty_object")]
@@ -187,10 +188,7 @@ impl Classes {
 
 impl Node for PredictNode {
     fn facts(&self, context: &mut FactContext<'_>) -> Result<(), NodeError> {
-        let description = self.classifier.description();
-        let name = format!("{} {}", description.name, description.version);
-        context.facts.add("plugin:name", name);
-        context.facts.add("plugin:file", description.file_digest.clone());
+        plugin_facts(self.classifier.description(), context);
         context.taxonomy();
         Ok(())
     }
@@ -213,6 +211,12 @@ impl Node for PredictNode {
     fn pieces(&self) -> Option<&dyn Pieces> {
         Some(self)
     }
+}
+
+/// A plugin counts by its name, version and file, wherever it lies.
+pub(crate) fn plugin_facts(plugin: &plan::PluginDescription, context: &mut FactContext<'_>) {
+    context.facts.add("plugin:name", format!("{} {}", plugin.name, plugin.version));
+    context.facts.add("plugin:file", plugin.file_digest.clone());
 }
 
 impl Pieces for PredictNode {

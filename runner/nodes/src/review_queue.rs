@@ -66,7 +66,9 @@ impl Kind for ReviewQueue {
                 None if schema.open => {}
                 found => {
                     let message = match found {
-                        Some(found) => format!("column `{column}` is of type {found}, not a number"),
+                        Some(found) => {
+                            format!("column `{column}` is of type {found}, not a number")
+                        }
                         None => format!("no column `{column}` here"),
                     };
                     let finding = Finding::param("/rank_by", message);
@@ -129,17 +131,16 @@ impl Node for QueueNode {
         });
         let waiting = order.len();
         order.truncate(self.params.budget.map_or(usize::MAX, |budget| budget as usize));
-        let taxonomy_version = context
-            .taxonomy
-            .map(|taxonomy| engine::Digest::of(taxonomy.canonical().to_string().as_bytes()).short());
+        let taxonomy_version = context.taxonomy.map(|taxonomy| {
+            engine::Digest::of(taxonomy.canonical().to_string().as_bytes()).short()
+        });
         let items: Vec<NewItem> = order
             .iter()
             .enumerate()
             .map(|(n, row)| table.item(*row, n as u32 + 1, taxonomy_version.clone()))
             .collect();
         let audit_run_id = table.audit_run_ids.get(0).unwrap_or("none").to_owned();
-        let outcome =
-            store.queue_items(&self.queue, &audit_run_id, &items).map_err(store_error)?;
+        let outcome = store.queue_items(&self.queue, &audit_run_id, &items).map_err(store_error)?;
         let mut outputs = Outputs::frame(queued_frame(&items)?);
         outputs.count("queued for review", items.len(), Some(waiting));
         if skipped > 0 {
@@ -152,11 +153,7 @@ impl Node for QueueNode {
         Ok(outputs)
     }
 
-    fn target_is_current(
-        &self,
-        record: &UnitRecord,
-        base_dir: &Path,
-    ) -> Result<bool, NodeError> {
+    fn target_is_current(&self, record: &UnitRecord, base_dir: &Path) -> Result<bool, NodeError> {
         let digest = engine::notes_of(record).into_iter().find_map(|note| match note {
             Note::Target { digest, .. } => Some(digest),
             _ => None,

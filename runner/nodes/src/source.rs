@@ -172,9 +172,8 @@ fn output_schema(
     let mapped = [&names.id, &names.text, &names.label];
     for (name, column_type) in found.iter().filter(|(name, _)| !mapped.contains(&name)) {
         if schema.has(name) {
-            let message = format!(
-                "the file has a column `{name}` besides the one that becomes `{name}`"
-            );
+            let message =
+                format!("the file has a column `{name}` besides the one that becomes `{name}`");
             findings.push(Finding::param("/columns", message));
         }
         let given = params.types.get(name).map(|extra| extra.column_type());
@@ -331,5 +330,9 @@ fn check_ids(frame: &DataFrame, column: &str) -> Result<(), NodeError> {
 }
 
 fn shown(file: &Path, base_dir: &Path) -> String {
-    file.strip_prefix(base_dir).map(PathBuf::from).unwrap_or_else(|_| file.into()).display().to_string()
+    file.strip_prefix(base_dir)
+        .map(PathBuf::from)
+        .unwrap_or_else(|_| file.into())
+        .display()
+        .to_string()
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::columns::{STRING, frame_port, strings};
 use crate::kind::{Kind, Making};
 use crate::model::{ModelBlob, ModelHeader, model_version};
-use crate::predict::{Classes, ClassifierChoice};
+use crate::predict::{Classes, ClassifierChoice, plugin_facts};
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -36,7 +36,11 @@ impl Kind for Train {
     const SUMMARY: &'static str = "Trains a classifier on all usable records; gives a model.";
 
     fn input_ports() -> Vec<InputPort> {
-        vec![frame_port("input", "the records to learn from", &[("text", STRING), ("label", STRING)])]
+        vec![frame_port(
+            "input",
+            "the records to learn from",
+            &[("text", STRING), ("label", STRING)],
+        )]
     }
 
     fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
@@ -64,10 +68,7 @@ struct TrainNode {
 
 impl Node for TrainNode {
     fn facts(&self, context: &mut FactContext<'_>) -> Result<(), NodeError> {
-        let description = self.classifier.description();
-        let name = format!("{} {}", description.name, description.version);
-        context.facts.add("plugin:name", name);
-        context.facts.add("plugin:file", description.file_digest.clone());
+        plugin_facts(self.classifier.description(), context);
         context.taxonomy();
         Ok(())
     }
@@ -97,6 +98,7 @@ impl Node for TrainNode {
         let blob = ModelBlob {
             header: ModelHeader {
                 plugin: description.name.clone(),
+                plugin_choice: self.params.classifier.plugin.clone(),
                 plugin_version: description.version.clone(),
                 plugin_file_digest: description.file_digest.clone(),
                 params: params.clone(),

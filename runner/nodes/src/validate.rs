@@ -208,10 +208,8 @@ fn outside_text(
         by_count.iter().take(5).map(|(label, count)| format!("`{label}` ({count})")).collect();
     let more = by_count.len().saturating_sub(5);
     let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let text = format!(
-        "{total} records have a label outside the taxonomy: {}{tail}",
-        shown.join(", ")
-    );
+    let text =
+        format!("{total} records have a label outside the taxonomy: {}{tail}", shown.join(", "));
     let near = by_count.iter().find_map(|(label, _)| {
         context.taxonomy?.nearest(label).map(|near| format!("`{label}` may mean `{near}`"))
     });

@@ -81,7 +81,8 @@ pub fn compile(
         None => source.default_name.to_owned(),
     };
     let taxonomy_tree = spec.taxonomy.as_ref().map(|tree| expander.expand(tree, "taxonomy"));
-    let taxonomy = taxonomy_tree.as_ref().and_then(|tree| read_taxonomy(tree, world, &mut problems));
+    let taxonomy =
+        taxonomy_tree.as_ref().and_then(|tree| read_taxonomy(tree, world, &mut problems));
     let mut drafts = Vec::new();
     for (name, tree) in &spec.nodes {
         let tree = expander.expand(tree, &format!("nodes.{}", name.text));
@@ -94,17 +95,21 @@ pub fn compile(
 
     let (graph, order) = connect(&drafts, &spec.nodes, &mut problems)?;
     let resolved = resolved_pipeline(&name, taxonomy_tree.as_ref(), spec.params.as_ref(), &drafts);
-    let mut plan =
-        Plan { name, taxonomy, warnings: Vec::new(), resolved, origins, graph, order };
+    let mut plan = Plan {
+        name,
+        base_dir: world.base_dir().to_owned(),
+        taxonomy,
+        warnings: Vec::new(),
+        resolved,
+        origins,
+        graph,
+        order,
+    };
     edges::check(&mut plan, &drafts, world, &mut problems);
     if problems.is_empty() { Ok(plan) } else { Err(PlanErrors::new(problems)) }
 }
 
-fn read_taxonomy(
-    tree: &Tree,
-    world: &dyn World,
-    problems: &mut Vec<Problem>,
-) -> Option<Taxonomy> {
+fn read_taxonomy(tree: &Tree, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Taxonomy> {
     let result = match &tree.data {
         Data::Scalar(Value::String(path)) => world
             .read_text(path)
@@ -135,7 +140,8 @@ fn draft(name: &Name, tree: Tree, catalog: &Catalog, problems: &mut Vec<Problem>
         problems.push(Problem::new(name.span, message));
     }
     let Data::Map(entries) = &tree.data else {
-        let message = format!("node `{}` must be a map with a `kind`, not {}", name.text, tree.noun());
+        let message =
+            format!("node `{}` must be a map with a `kind`, not {}", name.text, tree.noun());
         problems.push(Problem::new(tree.span, message));
         return None;
     };
@@ -259,8 +265,7 @@ fn cycles(graph: &DiGraph<Step, ()>) -> Vec<Problem> {
         let names: Vec<&str> = way.iter().map(|index| graph[*index].name.as_str()).collect();
         let message = format!("the nodes form a cycle: `{}`", names.join("` -> `"));
         let hint = "decisions come back through a `corrections` node, not through the graph";
-        problems
-            .push(Problem::new(graph[start].span, message).with_hint(Some(hint.to_owned())));
+        problems.push(Problem::new(graph[start].span, message).with_hint(Some(hint.to_owned())));
     }
     problems
 }

@@ -27,8 +27,7 @@ pub enum Origin {
 /// Puts one `PATH=VALUE` into the tree.
 pub(crate) fn apply_override(tree: &mut Tree, set: &str, index: usize) -> Result<(), Problem> {
     let source = SourceName::Override(index);
-    let whole =
-        Span { source, line: 1, column: 1, length: set.chars().count().max(1) };
+    let whole = Span { source, line: 1, column: 1, length: set.chars().count().max(1) };
     let Some((path, text)) = set.split_once('=') else {
         return Err(Problem::new(whole, format!("`--set {set}` has no `=`"))
             .with_hint(Some("write `--set PATH=VALUE`, such as `params.confidence=0.8`".into())));
@@ -86,8 +85,7 @@ fn put(
             }
             let known: Vec<String> = entries.iter().map(|(name, _)| name.text.clone()).collect();
             let hint = suggestion(part, known.iter().map(String::as_str), "there is");
-            Err(Problem::new(span, format!("`--set {path}`: there is no `{part}`"))
-                .with_hint(hint))
+            Err(Problem::new(span, format!("`--set {path}`: there is no `{part}`")).with_hint(hint))
         }
         Data::List(items) => {
             let count = items.len();

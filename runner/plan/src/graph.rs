@@ -55,6 +55,8 @@ pub struct Step {
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub name: String,
+    /// The folder that relative paths of the pipeline start from.
+    pub base_dir: std::path::PathBuf,
     pub taxonomy: Option<Taxonomy>,
     /// Things worth saying that stop nothing.
     pub warnings: Vec<Problem>,

@@ -33,8 +33,7 @@ fn describe(schema: &Value, prefix: &str, error: &jsonschema::ValidationError<'_
                 let known = properties_at(schema, error.instance_path().as_str());
                 let mut finding =
                     Finding::param(&format!("{pointer}/{key}"), format!("unknown key `{key}`"));
-                finding.hint =
-                    suggestion(key, known.iter().map(String::as_str), "keys known here");
+                finding.hint = suggestion(key, known.iter().map(String::as_str), "keys known here");
                 finding
             })
             .collect(),
@@ -84,10 +83,9 @@ fn properties_at(schema: &Value, instance_pointer: &str) -> Vec<String> {
 
 /// Follows `$ref` into the schema's definitions, and the one object branch of an optional.
 fn resolve<'a>(root: &'a Value, schema: &'a Value) -> &'a Value {
-    if let Some(pointer) = schema.get("$ref").and_then(Value::as_str) {
-        if let Some(target) = pointer.strip_prefix('#').and_then(|p| root.pointer(p)) {
-            return target;
-        }
+    let pointer = schema.get("$ref").and_then(Value::as_str).and_then(|p| p.strip_prefix('#'));
+    if let Some(target) = pointer.and_then(|pointer| root.pointer(pointer)) {
+        return target;
     }
     if let Some(branches) = schema.get("anyOf").and_then(Value::as_array) {
         for branch in branches {
@@ -132,15 +130,23 @@ fn fill(root: &Value, schema: &Value, params: &mut Value) {
 
 /// The parameters that decide a result: those the schema does not take out of keys.
 pub fn key_params(schema: &Value, params: &Value) -> Value {
+    decisive(schema, schema, params)
+}
+
+fn decisive(root: &Value, schema: &Value, params: &Value) -> Value {
     let Some(map) = params.as_object() else { return params.clone() };
-    let properties = resolve(schema, schema).get("properties");
-    let kept: Map<String, Value> = map
-        .iter()
-        .filter(|(name, _)| {
-            let property = properties.and_then(|properties| properties.get(name.as_str()));
-            property.and_then(|property| property.get(IN_KEY)) != Some(&Value::Bool(false))
-        })
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+    let properties = resolve(root, schema).get("properties");
+    let mut kept = Map::new();
+    for (name, value) in map {
+        match properties.and_then(|properties| properties.get(name.as_str())) {
+            Some(property) if property.get(IN_KEY) == Some(&Value::Bool(false)) => {}
+            Some(property) => {
+                kept.insert(name.clone(), decisive(root, property, value));
+            }
+            None => {
+                kept.insert(name.clone(), value.clone());
+            }
+        }
+    }
     Value::Object(kept)
 }

@@ -50,8 +50,11 @@ impl PipelineSpec {
         }
         if tree.get("version").is_none() {
             problems.push(
-                Problem::new(Span { source: tree.span.source, ..Span::START }, "`version` is missing")
-                    .with_hint(Some("put `version: 1` at the top".into())),
+                Problem::new(
+                    Span { source: tree.span.source, ..Span::START },
+                    "`version` is missing",
+                )
+                .with_hint(Some("put `version: 1` at the top".into())),
             );
         }
         if spec.nodes.is_empty() && tree.get("nodes").is_none() {

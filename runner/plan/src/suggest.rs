@@ -1,10 +1,7 @@
 //! "did you mean": the nearest of a few known names.
 
 /// The known name nearest to `word`, when it is near enough to be a slip of the pen.
-pub fn did_you_mean<'a>(
-    word: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = word.to_lowercase().replace('_', "-");
     known
         .into_iter()

@@ -73,15 +73,15 @@ impl KindSignature for TestKind {
         if self.0 == "map" { vec!["", "rejected"] } else { vec![""] }
     }
     fn check(&self, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
-        let schema = Schema::new([("record_id", ColumnType::String), ("label", ColumnType::String)]);
+        let schema =
+            Schema::new([("record_id", ColumnType::String), ("label", ColumnType::String)]);
         let frame = context.schema("input").cloned().unwrap_or(schema);
         let outputs = match self.0 {
             "model" => vec![("", PortType::Model)],
             "drop-label" => vec![("", PortType::Frame(Schema::default()))],
-            "map" => vec![
-                ("", PortType::Frame(frame.clone())),
-                ("rejected", PortType::Frame(frame)),
-            ],
+            "map" => {
+                vec![("", PortType::Frame(frame.clone())), ("rejected", PortType::Frame(frame))]
+            }
             _ => vec![("", PortType::Frame(frame))],
         };
         Ok(Checked { outputs, ..Checked::default() })

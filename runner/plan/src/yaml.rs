@@ -158,7 +158,8 @@ impl Default for Builder {
 impl Builder {
     fn span(&self, span: ScanSpan) -> Span {
         let (start, end) = (span.start, span.end);
-        let length = if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { 1 };
+        let length =
+            if start.line() == end.line() { end.col().saturating_sub(start.col()) } else { 1 };
         Span {
             source: self.source,
             line: start.line().max(1),

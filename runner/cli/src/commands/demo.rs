@@ -74,13 +74,18 @@ fn write_files(folder: &Path, data: &DemoData) -> Result<(), CliError> {
     if folder.exists() {
         let empty = std::fs::read_dir(folder)?.next().is_none();
         if !empty && !marker.exists() {
-            let message = format!("`{}` is there and is no demo; nothing was written", folder.display());
+            let message =
+                format!("`{}` is there and is no demo; nothing was written", folder.display());
             return Err(CliError::usage(message).with_hint("name another folder"));
         }
         // The story starts from nothing: no cache, no decisions of a demo before.
         for entry in std::fs::read_dir(folder)? {
             let path = entry?.path();
-            if path.is_dir() { std::fs::remove_dir_all(&path)? } else { std::fs::remove_file(&path)? }
+            if path.is_dir() {
+                std::fs::remove_dir_all(&path)?
+            } else {
+                std::fs::remove_file(&path)?
+            }
         }
     }
     std::fs::create_dir_all(folder)?;
@@ -141,7 +146,8 @@ fn review(
         .iter()
         .enumerate()
         .map(|(n, item)| {
-            let at = format!("2026-01-{round:02}T{:02}:{:02}:{:02}Z", 8 + n / 3600, n / 60 % 60, n % 60);
+            let at =
+                format!("2026-01-{round:02}T{:02}:{:02}:{:02}Z", 8 + n / 3600, n / 60 % 60, n % 60);
             reviewer::decide(item, truth, args.seed, at)
         })
         .collect();
@@ -210,7 +216,8 @@ fn frame(
     node: &str,
 ) -> Result<polars::prelude::DataFrame, CliError> {
     let missing = || CliError::new(Exit::Internal, format!("node `{node}` gave no frame"));
-    let output = report.records.get(node).and_then(|record| record.output("")).ok_or_else(missing)?;
+    let output =
+        report.records.get(node).and_then(|record| record.output("")).ok_or_else(missing)?;
     let bytes = loaded
         .cache
         .read_blob(output)
@@ -254,8 +261,14 @@ fn print(args: &Args, rounds: &[Round], format: Format) {
             },
         }));
     }
-    let mut table =
-        Table::new(&["round", "reviewed", "accepted", "acceptance", "errors left", "macro F1 on gold"]);
+    let mut table = Table::new(&[
+        "round",
+        "reviewed",
+        "accepted",
+        "acceptance",
+        "errors left",
+        "macro F1 on gold",
+    ]);
     for round in rounds {
         table.row([
             round.round.to_string(),

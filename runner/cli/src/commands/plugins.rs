@@ -31,11 +31,10 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match &args.command {
         Command::List => list(context),
         Command::Show { plugin } => {
-            let found = context
-                .plugins
-                .classifier(plugin)
-                .map_err(|error| CliError::new(Exit::Refused, error.to_string())
-                    .with_hint("`relabel plugins list` shows what there is"))?;
+            let found = context.plugins.classifier(plugin).map_err(|error| {
+                CliError::new(Exit::Refused, error.to_string())
+                    .with_hint("`relabel plugins list` shows what there is")
+            })?;
             show(found.description(), context.format);
         }
     }

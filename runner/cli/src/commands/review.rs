@@ -99,14 +99,28 @@ fn status(status: &Status, format: Format) -> Result<(), CliError> {
         return Ok(());
     }
     let header = [
-        "queue", "open", "decided", "accepted", "kept", "other", "both fit", "invalid", "unsure",
+        "queue",
+        "open",
+        "decided",
+        "accepted",
+        "kept",
+        "other",
+        "both fit",
+        "invalid",
+        "unsure",
         "acceptance",
     ];
     let mut table = Table::new(&header);
     for queue in &status.queues {
         let counts = [
-            queue.open, queue.decided, queue.accepted, queue.kept, queue.other, queue.both_fit,
-            queue.invalid, queue.unsure,
+            queue.open,
+            queue.decided,
+            queue.accepted,
+            queue.kept,
+            queue.other,
+            queue.both_fit,
+            queue.invalid,
+            queue.unsure,
         ];
         let mut row = vec![queue.queue.clone()];
         row.extend(counts.iter().map(u64::to_string));
@@ -116,7 +130,10 @@ fn status(status: &Status, format: Format) -> Result<(), CliError> {
     output::result(table.render());
     for queue in &status.queues {
         for reviewer in &queue.reviewers {
-            let text = format!("{}: {} decided by {}", queue.queue, reviewer.decisions, reviewer.reviewed_by);
+            let text = format!(
+                "{}: {} decided by {}",
+                queue.queue, reviewer.decisions, reviewer.reviewed_by
+            );
             output::result(text);
         }
     }

@@ -47,8 +47,7 @@ pub fn selected(plan: &Plan, selection: &Selection) -> Result<Selected, CliError
             CliError { hint, ..CliError::usage(error.to_string()) }
         })
     };
-    let chosen =
-        if selection.select.is_empty() { None } else { Some(resolve(&selection.select)?) };
+    let chosen = if selection.select.is_empty() { None } else { Some(resolve(&selection.select)?) };
     Ok((chosen, resolve(&selection.force)?))
 }
 
@@ -143,8 +142,7 @@ fn summarise(report: &RunReport, exit: Exit, format: Format, args: &Args) {
     if exit == Exit::Interrupted {
         let pipeline = args.pipeline.pipeline.as_deref().map(Path::display);
         let pipeline = pipeline.map(|path| format!(" {path}")).unwrap_or_default();
-        let sets: String =
-            args.pipeline.set.iter().map(|set| format!(" --set '{set}'")).collect();
+        let sets: String = args.pipeline.set.iter().map(|set| format!(" --set '{set}'")).collect();
         output::info("interrupted; what is finished is kept");
         output::info(format!("go on with: relabel run{pipeline}{sets}"));
     }

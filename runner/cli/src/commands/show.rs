@@ -45,7 +45,8 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
         });
     };
     let units = context.engine(&loaded).plan(plan, Some(&[step.id]), &[])?;
-    let key = units.iter().find(|u| u.unit.node == node && u.unit.fold.is_none()).and_then(|u| u.key);
+    let key =
+        units.iter().find(|u| u.unit.node == node && u.unit.fold.is_none()).and_then(|u| u.key);
     let record = key.and_then(|key| loaded.cache.record(&key)).ok_or_else(|| {
         CliError::usage(format!("`{node}` as it is now is not in the cache"))
             .with_hint(format!("run it first: relabel run {} --select {node}", loaded.name))
@@ -55,8 +56,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
         return Err(CliError::usage(format!("`{node}` has no port `{port}`"))
             .with_hint(format!("ports: `{}`", ports.join("`, `"))));
     };
-    let bytes =
-        loaded.cache.read_blob(out).map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
+    let bytes = loaded
+        .cache
+        .read_blob(out)
+        .map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
     if out.rows.is_none() {
         output::result(format!("a model of {} bytes, digest {}", out.bytes, out.blob));
         return Ok(Exit::Done);
@@ -98,8 +101,9 @@ fn print(frame: &DataFrame, shape: Shape) -> Result<(), CliError> {
                 let cells = texts.iter().map(|column| column.get(row).unwrap_or_default());
                 writer.write_record(cells).map_err(fail)?;
             }
-            let bytes =
-                writer.into_inner().map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
+            let bytes = writer
+                .into_inner()
+                .map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
             output::result_bytes(&bytes);
         }
         Shape::Json => {

@@ -295,8 +295,8 @@ fn iso_date(day: i64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::corpus::category_index;
     use super::*;
-    use crate::demo::corpus::category_index;
 
     fn files(data: &DemoData) -> Vec<Vec<u8>> {
         let mut files = vec![Vec::new(); 4];

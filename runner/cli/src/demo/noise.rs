@@ -4,21 +4,23 @@
 use super::corpus::{CATEGORIES, category_index};
 use super::rng::Rng;
 
-// Knobs of the story. With `linear` (word pairs, otherwise defaults), five rounds of 360 reviews by
-// confidence of the proposal minus that of the given label, and a reviewer who errs in 2 %:
-// macro F1 on gold goes from about 0.74 to 0.94, and 88 % of the proposals are accepted.
+// Knobs of the story, tuned with the `linear` classifier on words and word pairs, c = 1. Rows are
+// ranked by the confidence of the proposal minus that of the given label; five rounds of 360 are
+// reviewed by someone who errs in 2 %. Over six seeds macro F1 on gold then goes from 0.745 to
+// 0.944, and 88 % of the proposals are accepted. Fewer, larger rounds lower the acceptance.
 
-/// Scales every rate in `FLIPS`. The strongest knob, for the categories that collect the wrong
-/// labels grow too big. Up by 0.05: macro F1 before falls by 0.03, acceptance by 0.01 to 0.02.
-pub const FLIP_SCALE: f64 = 1.05;
+/// Scales every rate in `FLIPS`. The strongest knob: the categories that collect the wrong labels
+/// grow too big. Up by 0.05 lowers macro F1 before the audit by 0.03 and acceptance by 0.015.
+pub const FLIP_SCALE: f64 = 1.0;
 
-/// Share of the records not hit by `FLIPS` that get the label of a sister category. Found with ease
-/// where the rest of the topic is labelled well. Up by 0.02: 80 more errors among 6,000 records,
-/// macro F1 before falls by 0.015, after five rounds by 0.01.
-pub const SISTER_RATE: f64 = 0.14;
+/// Share of the records not hit by `FLIPS` that get the label of a sister category; easy to find
+/// where the rest of the topic is labelled well. Up by 0.02 makes 90 more errors among 6,000
+/// records and lowers macro F1 by 0.015 before the audit and by 0.01 after it.
+pub const SISTER_RATE: f64 = 0.16;
 
-/// Share of the rest that gets a label of any category. Easy to find: raises acceptance.
-pub const STRAY_RATE: f64 = 0.05;
+/// Share of the rest that gets a label of any category. Easy to find and nearly harmless to macro
+/// F1 before the audit; more of it leaves more errors behind for the same number of reviews.
+pub const STRAY_RATE: f64 = 0.03;
 
 /// Share of records whose label is no category at all. Found with near certainty.
 pub const OUTSIDE_RATE: f64 = 0.012;

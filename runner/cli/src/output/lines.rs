@@ -10,7 +10,7 @@ pub fn unit_line(state: &str, unit: &UnitName, detail: &str) -> String {
     format!("{state:<8} {:<16} {detail}", unit.to_string()).trim_end().to_owned()
 }
 
-pub fn note_line(note: &Note) -> Option<String> {
+fn note_line(note: &Note) -> Option<String> {
     Some(match note {
         Note::Count { text, count, of: Some(of) } => {
             format!("         {} of {}  {text}", thousands(*count), thousands(*of))
@@ -28,7 +28,7 @@ pub fn note_line(note: &Note) -> Option<String> {
 }
 
 /// `12345` as `12,345`.
-pub fn thousands(number: u64) -> String {
+fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (n, digit) in digits.chars().enumerate() {
@@ -62,7 +62,8 @@ pub(super) fn event_lines(event: &Event) -> Vec<String> {
             lines
         }
         Event::UnitFailed { unit, message, hint, .. } => {
-            let mut lines = vec![unit_line("failed", unit, ""), format!("error: {unit}: {message}")];
+            let mut lines =
+                vec![unit_line("failed", unit, ""), format!("error: {unit}: {message}")];
             lines.extend(hint.iter().map(|hint| format!("hint: {hint}")));
             lines
         }
@@ -97,8 +98,7 @@ pub struct JsonReporter;
 impl Reporter for JsonReporter {
     fn event(&mut self, event: &Event) {
         let unit_json = |event: &str, unit: &UnitName, more: Value| {
-            let mut value =
-                json!({ "event": event, "node": unit.node, "fold": unit.fold });
+            let mut value = json!({ "event": event, "node": unit.node, "fold": unit.fold });
             if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
                 value.extend(more);
             }
@@ -144,15 +144,15 @@ impl Reporter for JsonReporter {
                     "hint": hint,
                 }),
             ),
-            Event::UnitSkipped { unit, because, .. } => {
-                unit_json("unit", unit, json!({ "state": "skipped", "reason": null, "message": because }))
-            }
+            Event::UnitSkipped { unit, because, .. } => unit_json(
+                "unit",
+                unit,
+                json!({ "state": "skipped", "reason": null, "message": because }),
+            ),
             Event::UnitWaiting { unit, holder } => {
                 unit_json("unit_waiting", unit, json!({ "holder": holder }))
             }
-            Event::Repaired { unit, what } => {
-                unit_json("repaired", unit, json!({ "what": what }))
-            }
+            Event::Repaired { unit, what } => unit_json("repaired", unit, json!({ "what": what })),
             Event::UnitProgress { .. } | Event::RunFinished(_) => return,
         };
         print_json(&value);

@@ -32,8 +32,11 @@ impl Format {
             "jsonl" | "ndjson" => Ok(Format::Jsonl),
             "parquet" | "pq" => Ok(Format::Parquet),
             "arrow" | "ipc" | "feather" => Ok(Format::Arrow),
-            _ => Err(NodeError::input(format!("the name `{}` does not say its format", file.display()))
-                .with_hint("set `format:` to csv, tsv, jsonl, parquet or arrow")),
+            _ => Err(NodeError::input(format!(
+                "the name `{}` does not say its format",
+                file.display()
+            ))
+            .with_hint("set `format:` to csv, tsv, jsonl, parquet or arrow")),
         }
     }
 }
@@ -100,6 +103,16 @@ fn compression(start: &[u8]) -> Compression {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
         _ => Compression::None,
     }
+}
+
+/// The file itself, if it is not compressed: a footer can be read without the rest.
+pub(crate) fn plain_file(file: &Path) -> Result<Option<std::fs::File>, NodeError> {
+    let fail = |error| NodeError::io(format!("cannot read `{}`: {error}", file.display()));
+    let mut open = std::fs::File::open(file).map_err(fail)?;
+    let mut start = [0; 4];
+    let read = open.read(&mut start).map_err(fail)?;
+    std::io::Seek::rewind(&mut open).map_err(fail)?;
+    Ok((compression(&start[..read]) == Compression::None).then_some(open))
 }
 
 /// All bytes of a file, decompressed.

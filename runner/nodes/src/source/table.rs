@@ -9,9 +9,10 @@ use plan::ColumnType;
 use polars::prelude::*;
 use polars_io::SerReader;
 use polars_io::ipc::IpcReader;
+use polars_io::mmap::MmapBytesReader;
 use polars_io::parquet::read::ParquetReader;
 
-use super::bytes::{Format, read_bytes, read_start};
+use super::bytes::{Format, plain_file, read_bytes, read_start};
 use super::text_rows::{read_delimited, read_jsonl};
 use super::{BadRow, ColumnNames, ExtraType};
 use crate::columns::{column_type, data_type};
@@ -41,7 +42,10 @@ pub(super) fn peek(
             Ok((names.into_iter().map(|name| (name, ColumnType::String)).collect(), true))
         }
         Format::Parquet | Format::Arrow => {
-            let frame = columnar(&read_bytes(file)?, format, &name, Some(0))?;
+            let frame = match plain_file(file)? {
+                Some(plain) => columnar(plain, format, &name, Some(0))?,
+                None => columnar(Cursor::new(read_bytes(file)?), format, &name, Some(0))?,
+            };
             let columns = frame.columns().iter();
             let types = columns
                 .map(|column| (column.name().to_string(), column_type(column.dtype())))
@@ -60,22 +64,21 @@ pub(super) fn read(
     match format {
         Format::Csv | Format::Tsv => read_delimited(bytes, delimiter(format), name),
         Format::Jsonl => read_jsonl(bytes, name),
-        Format::Parquet | Format::Arrow => Ok((columnar(bytes, format, name, None)?, Vec::new())),
+        Format::Parquet | Format::Arrow => {
+            Ok((columnar(Cursor::new(bytes), format, name, None)?, Vec::new()))
+        }
     }
 }
 
-fn columnar(
-    bytes: &[u8],
+fn columnar<R: MmapBytesReader>(
+    file: R,
     format: Format,
     name: &str,
     rows: Option<usize>,
 ) -> Result<DataFrame, NodeError> {
-    let cursor = Cursor::new(bytes);
     let result = match format {
-        Format::Parquet => {
-            ParquetReader::new(cursor).with_slice(rows.map(|rows| (0, rows))).finish()
-        }
-        _ => IpcReader::new(cursor).with_n_rows(rows).finish(),
+        Format::Parquet => ParquetReader::new(file).with_slice(rows.map(|rows| (0, rows))).finish(),
+        _ => IpcReader::new(file).with_n_rows(rows).finish(),
     };
     result.map_err(|error| NodeError::input(format!("`{name}` cannot be read: {error}")))
 }

@@ -70,7 +70,12 @@ pub(super) fn read_delimited(
                 }
             }
             Some(reason) => {
-                bad.push(BadRow { file: file.to_owned(), line, reason, raw: raw(&record, delimiter) });
+                bad.push(BadRow {
+                    file: file.to_owned(),
+                    line,
+                    reason,
+                    raw: raw(&record, delimiter),
+                });
             }
         }
     }

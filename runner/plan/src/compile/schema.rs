@@ -40,7 +40,8 @@ fn node_schema(kind: &dyn KindSignature) -> Value {
     let mut schema = kind.params_schema();
     let definitions = schema.as_object_mut().and_then(|map| map.remove("$defs"));
     let mut properties = Map::new();
-    properties.insert("kind".into(), json!({ "const": kind.name(), "description": kind.summary() }));
+    properties
+        .insert("kind".into(), json!({ "const": kind.name(), "description": kind.summary() }));
     let mut required = vec![json!("kind")];
     for port in kind.input_ports() {
         let one = json!({ "type": "string", "description": port.summary });
