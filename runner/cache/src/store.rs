@@ -190,6 +190,11 @@ impl Cache {
         }
     }
 
+    /// Whether every blob of a record is there in its full length.
+    pub fn is_whole(&self, record: &UnitRecord) -> bool {
+        record.outputs.iter().all(|output| self.blob_state(output) == BlobState::Whole)
+    }
+
     /// A thorough look: do the bytes have their digest?
     pub fn verify_blob(&self, output: &OutputRecord) -> BlobState {
         match self.blob_state(output) {

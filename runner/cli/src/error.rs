@@ -105,6 +105,7 @@ pub fn exit_of(error: &NodeError) -> Exit {
     match error {
         NodeError::Gate { .. } => Exit::Gate,
         NodeError::Refused { .. } => Exit::Refused,
+        NodeError::Io { .. } | NodeError::Internal(_) => Exit::Internal,
         _ => Exit::UnitFailed,
     }
 }
@@ -112,8 +113,10 @@ pub fn exit_of(error: &NodeError) -> Exit {
 impl From<EngineError> for CliError {
     fn from(error: EngineError) -> CliError {
         match &error {
-            EngineError::Cache(_) => CliError::new(Exit::Internal, error.to_string())
-                .with_hint("free some space or choose another folder with `--cache-dir`"),
+            EngineError::Cache(_) | EngineError::History(HistoryError::Io { .. }) => {
+                CliError::new(Exit::Internal, error.to_string())
+                    .with_hint("free some space or choose another folder with `--cache-dir`")
+            }
             EngineError::Node { source, .. } => {
                 let exit = match exit_of(source) {
                     Exit::UnitFailed => Exit::Internal,
@@ -139,8 +142,19 @@ impl From<HistoryError> for CliError {
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> CliError {
-        CliError::new(Exit::Internal, error.to_string())
+        CliError::new(Exit::Internal, with_causes(&error))
     }
+}
+
+/// A message with the errors it comes from.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }
 
 impl From<std::io::Error> for CliError {

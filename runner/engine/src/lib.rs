@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod classifier;
+mod engine;
 mod event;
 mod frame;
 mod history;
@@ -22,6 +23,7 @@ mod unit;
 mod worker;
 
 pub use cache::{Cache, CacheError, Digest, Facts, FileDigests, UnitRecord, write_atomically};
+pub use engine::{Engine, EngineError, RunOptions, RunReport};
 pub use event::{Event, Reporter, RunSummary, UnitCounts};
 pub use frame::{FrameError, logical_digest, read_frame, write_frame};
 pub use history::{History, HistoryError, RunOutcome, RunRecord, UnitEntry};
@@ -31,7 +33,6 @@ pub use node::{
 };
 pub use reason::Reason;
 pub use resolve::{PlannedUnit, UnitState};
-pub use scheduler::{Engine, EngineError, RunOptions, RunReport};
 pub use unit::{Unit, UnitId, UnitName, Units};
 
 /// Where the engine gets the time from.

@@ -6,76 +6,27 @@
 //! holds it, the unit waits and is judged again, and is then most likely a hit.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cache::{Cache, CacheError, Digest, FileDigests, KeyLock, LockAttempt, UnitRecord};
+use cache::{Digest, FileDigests, KeyLock, LockAttempt, UnitRecord};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use plan::{Plan, StepId};
-use serde_json::{Value, json};
 
-use crate::classifier::Cancel;
+use crate::classifier::ClassifierError;
+use crate::engine::{Engine, EngineError, RunOptions, RunReport, input_digests};
 use crate::event::{Event, Reporter, RunSummary, UnitCounts};
-use crate::history::{History, HistoryError, LastFacts, RunLog};
-use crate::node::{Node, NodeError, NodeFactory, notes_of};
+use crate::history::{LastFacts, RunLog};
+use crate::node::{Node, NodeError, notes_of};
 use crate::reason::Reason;
-use crate::resolve::{Judge, Keyed, PlannedUnit, UnitState, Verdict};
-use crate::unit::{Unit, UnitId, Units};
-use crate::worker::{Job, JobEnd, Memory, Shared};
-use crate::{Clock, classifier::ClassifierError};
+use crate::resolve::{Judge, Keyed, Verdict};
+use crate::unit::{UnitId, Units};
+use crate::worker::{FixedClock, Job, JobEnd, Memory, Shared};
 
 /// How often a key that another process holds is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
-/// Times an input may be found lost in one run before the disk is taken to be at fault.
-const MAX_REPAIRS: usize = 8;
-
-/// Why a run could not be carried out at all.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    #[error(transparent)]
-    Cache(#[from] CacheError),
-    #[error(transparent)]
-    History(#[from] HistoryError),
-    #[error("node `{node}`: {source}")]
-    Node { node: String, source: NodeError },
-    #[error("cannot start worker threads: {0}")]
-    Pool(String),
-}
-
-/// What a run is asked for.
-#[derive(Debug, Clone, Default)]
-pub struct RunOptions {
-    pub run_id: String,
-    /// Steps to run, with all they need; all steps when `None`.
-    pub selected: Option<Vec<StepId>>,
-    /// Steps to run although the cache has them.
-    pub forced: Vec<StepId>,
-    /// Units at a time, at least 1.
-    pub jobs: usize,
-    /// Go on with what does not depend on a unit that failed.
-    pub keep_going: bool,
-    pub cancel: Cancel,
-}
-
-/// How a run went.
-#[derive(Debug)]
-pub struct RunReport {
-    pub summary: RunSummary,
-    /// Failed units in the order they failed.
-    pub failures: Vec<(crate::UnitName, NodeError)>,
-    /// Records of finished whole steps, by step name.
-    pub records: HashMap<String, Arc<UnitRecord>>,
-}
-
-/// The engine with its surroundings.
-pub struct Engine<'a> {
-    pub cache: Cache,
-    pub factory: &'a dyn NodeFactory,
-    pub clock: &'a dyn Clock,
-    /// The folder that relative paths of the pipeline start from.
-    pub base_dir: PathBuf,
-}
+/// Times the result of one unit may be found lost in a run before the disk is taken to be at fault.
+const MAX_REPAIRS: usize = 2;
 
 /// A unit walks down this list; the last three are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +49,7 @@ enum Message {
     Ended { unit: UnitId, end: Box<JobEnd>, seconds: f64 },
 }
 
-struct Run<'a> {
+pub(crate) struct Run<'a> {
     engine: &'a Engine<'a>,
     plan: &'a Plan,
     options: &'a RunOptions,
@@ -113,120 +64,32 @@ struct Run<'a> {
     open_readers: Vec<usize>,
     shared: HashMap<StepId, Arc<Shared>>,
     memory: Arc<Memory>,
-    file_digests: FileDigests,
-    last: LastFacts,
+    pub(crate) file_digests: FileDigests,
+    pub(crate) last: LastFacts,
     told_waiting: BTreeSet<UnitId>,
     failures: Vec<(crate::UnitName, NodeError)>,
     counts: UnitCounts,
     saved_seconds: f64,
-    repairs: usize,
+    /// How often the result of a unit was found lost.
+    repairs: HashMap<UnitId, usize>,
     log: RunLog,
     reporter: &'a mut dyn Reporter,
 }
 
-impl Engine<'_> {
-    fn nodes(
-        &self,
-        plan: &Plan,
-        units: &Units,
-    ) -> Result<HashMap<StepId, Arc<dyn Node>>, EngineError> {
-        let mut nodes: HashMap<StepId, Arc<dyn Node>> = HashMap::new();
-        for unit in units.iter() {
-            if !nodes.contains_key(&unit.step) {
-                let step = plan.step(unit.step);
-                let node = self
-                    .factory
-                    .node(plan, step)
-                    .map_err(|source| EngineError::Node { node: step.name.clone(), source })?;
-                nodes.insert(unit.step, Arc::from(node));
-            }
-        }
-        Ok(nodes)
-    }
-
-    fn file_digests(&self) -> FileDigests {
-        FileDigests::open(&self.cache.folder().join("files-v1.json"))
-    }
-
-    /// The name under which facts of a pipeline are kept: its name and where its file is.
-    fn facts_name(&self, plan: &Plan) -> String {
-        format!("{}\n{}", plan.name, self.base_dir.display())
-    }
-
-    /// Says for each unit whether it is a hit or would run, and why. Writes nothing.
-    pub fn plan(
-        &self,
-        plan: &Plan,
-        selected: Option<&[StepId]>,
-        forced: &[StepId],
-    ) -> Result<Vec<PlannedUnit>, EngineError> {
-        let all: Vec<StepId> = plan.steps().map(|step| step.id).collect();
-        let units = Units::new(plan, selected.unwrap_or(&all));
-        let nodes = self.nodes(plan, &units)?;
-        let mut file_digests = self.file_digests();
-        let last = History::at(self.cache.folder()).last_facts(&self.facts_name(plan));
-        let mut records: Vec<Option<UnitRecord>> = Vec::with_capacity(units.len());
-        let mut planned: Vec<PlannedUnit> = Vec::with_capacity(units.len());
-        for unit in units.iter() {
-            let step = plan.step(unit.step);
-            let needed: Option<Vec<&UnitRecord>> =
-                unit.needs.iter().map(|need| records[need.index()].as_ref()).collect();
-            let blocked = unit
-                .needs
-                .iter()
-                .find(|need| matches!(planned[need.index()].state, UnitState::Blocked(_)));
-            let (state, key, record) = match (needed, blocked) {
-                (_, Some(need)) => {
-                    let name = &planned[need.index()].unit;
-                    (UnitState::Blocked(format!("needs `{name}`")), None, None)
-                }
-                (None, None) => (UnitState::Maybe, None, None),
-                (Some(needed), None) => {
-                    let inputs = input_digests(plan, unit, &needed);
-                    let mut judge = Judge {
-                        cache: &self.cache,
-                        plan,
-                        base_dir: &self.base_dir,
-                        last: &last,
-                        file_digests: &mut file_digests,
-                        now_ns: self.clock.now_ns(),
-                    };
-                    let node = nodes[&unit.step].as_ref();
-                    match judge.judge(unit, node, &inputs, forced.contains(&unit.step)) {
-                        Err(error) => (UnitState::Blocked(error.to_string()), None, None),
-                        Ok(Keyed { key, verdict: Verdict::Hit(record), .. }) => {
-                            (UnitState::Hit, Some(key), Some(record))
-                        }
-                        Ok(Keyed { key, verdict: Verdict::Run(reason), .. }) => {
-                            (UnitState::Run(reason), Some(key), None)
-                        }
-                    }
-                }
-            };
-            records.push(record);
-            planned.push(PlannedUnit { unit: unit.name.clone(), kind: step.kind, state, key });
-        }
-        // A digest not kept is taken again next time, nothing worse.
-        let _ = file_digests.save();
-        Ok(planned)
-    }
-
-    /// Runs what is missing. Failures of units are in the report, not an error.
-    pub fn run(
-        &self,
-        plan: &Plan,
-        options: &RunOptions,
-        reporter: &mut dyn Reporter,
-    ) -> Result<RunReport, EngineError> {
-        self.cache.prepare()?;
-        let all: Vec<StepId> = plan.steps().map(|step| step.id).collect();
-        let units = Units::new(plan, options.selected.as_deref().unwrap_or(&all));
-        let nodes = self.nodes(plan, &units)?;
-        let history = History::at(self.cache.folder());
-        let log = history.start(&options.run_id, &self.header(plan, options))?;
-        let facts_name = self.facts_name(plan);
-        let mut run = Run {
-            engine: self,
+impl<'a> Run<'a> {
+    #[allow(clippy::too_many_arguments)]
+    pub fn new(
+        engine: &'a Engine<'a>,
+        plan: &'a Plan,
+        options: &'a RunOptions,
+        units: Units,
+        nodes: HashMap<StepId, Arc<dyn Node>>,
+        last: LastFacts,
+        log: RunLog,
+        reporter: &'a mut dyn Reporter,
+    ) -> Run<'a> {
+        Run {
+            engine,
             plan,
             options,
             status: vec![Status::Waiting; units.len()],
@@ -237,75 +100,21 @@ impl Engine<'_> {
             open_readers: units.iter().map(|unit| unit.readers.len()).collect(),
             shared: HashMap::new(),
             memory: Arc::default(),
-            file_digests: self.file_digests(),
-            last: history.last_facts(&facts_name),
+            file_digests: engine.file_digests(),
+            last,
             told_waiting: BTreeSet::new(),
             failures: Vec::new(),
             counts: UnitCounts::default(),
             saved_seconds: 0.0,
-            repairs: 0,
+            repairs: HashMap::new(),
             log,
             reporter,
             units,
             nodes,
-        };
-        let outcome = run.go();
-        let Run { last, mut file_digests, .. } = run;
-        // Both only save time or explain; a full disk has been reported by what matters.
-        let _ = file_digests.save();
-        let _ = history.save_facts(&facts_name, &last);
-        outcome
+        }
     }
 
-    fn header(&self, plan: &Plan, options: &RunOptions) -> Value {
-        json!({
-            "schema_version": 1,
-            "run_id": options.run_id,
-            "pipeline": plan.name,
-            "started_at": self.clock.now_text(),
-            "tool_version": env!("CARGO_PKG_VERSION"),
-            "jobs": options.jobs,
-            "resolved": plan.resolved,
-            "origins": plan.origins,
-            "plugins": plan
-                .steps()
-                .filter_map(|step| step.plugin.as_ref())
-                .map(|plugin| json!({
-                    "name": plugin.name,
-                    "version": plugin.version,
-                    "file_digest": plugin.file_digest,
-                }))
-                .collect::<Vec<_>>(),
-        })
-    }
-}
-
-/// Logical digests of what a unit reads, in the order of its needs.
-fn input_digests(plan: &Plan, unit: &Unit, records: &[&UnitRecord]) -> Vec<Digest> {
-    let inputs = &plan.step(unit.step).inputs;
-    records
-        .iter()
-        .enumerate()
-        .map(|(n, record)| match inputs.get(n) {
-            Some(input) => match record.output(input.from_port) {
-                Some(output) => output.logical,
-                None => record.key,
-            },
-            // A piece counts with all its ports.
-            None => {
-                let mut hasher = cache::Hasher::new();
-                record.outputs.iter().for_each(|output| {
-                    hasher.field(output.port.as_bytes());
-                    hasher.update(output.logical.as_bytes());
-                });
-                hasher.finish()
-            }
-        })
-        .collect()
-}
-
-impl Run<'_> {
-    fn go(&mut self) -> Result<RunReport, EngineError> {
+    pub fn go(&mut self) -> Result<RunReport, EngineError> {
         let started = Instant::now();
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(self.options.jobs.max(1))
@@ -329,12 +138,11 @@ impl Run<'_> {
             self.wait(&receiver, held);
         }
         self.skip_rest();
-        let units = self.counts;
         let summary = RunSummary {
             run_id: self.options.run_id.clone(),
             seconds: started.elapsed().as_secs_f64(),
             saved_seconds: self.saved_seconds,
-            units,
+            units: self.counts,
             interrupted: self.options.cancel.is_cancelled(),
         };
         self.emit(Event::RunFinished(summary.clone()));
@@ -419,6 +227,16 @@ impl Run<'_> {
         Ok(keyed)
     }
 
+    fn finished_elsewhere(&self, id: UnitId, keyed: &Keyed) -> Option<UnitRecord> {
+        let forced = self.options.forced.contains(&self.units.get(id).step);
+        let rewrite = matches!(&keyed.verdict, Verdict::Run(Reason::TargetChanged));
+        if forced || rewrite {
+            return None;
+        }
+        let cache = &self.engine.cache;
+        cache.record(&keyed.key).filter(|record| cache.is_whole(record))
+    }
+
     fn launch(
         &mut self,
         id: UnitId,
@@ -428,18 +246,9 @@ impl Run<'_> {
         sender: &Sender<Message>,
     ) {
         // Another process may have finished between the verdict and the lock.
-        let forced = self.options.forced.contains(&self.units.get(id).step);
-        if !forced
-            && matches!(&keyed.verdict, Verdict::Run(reason) if *reason != Reason::TargetChanged)
-        {
-            if let Some(record) = self.engine.cache.record(&keyed.key) {
-                let whole =
-                    |output| self.engine.cache.blob_state(output) == cache::BlobState::Whole;
-                if record.outputs.iter().all(whole) {
-                    drop(lock);
-                    return self.hit(id, record, keyed.facts);
-                }
-            }
+        if let Some(record) = self.finished_elsewhere(id, &keyed) {
+            drop(lock);
+            return self.hit(id, record, keyed.facts);
         }
         let Verdict::Run(reason) = &keyed.verdict else { return };
         let reason = reason.clone();
@@ -469,12 +278,11 @@ impl Run<'_> {
             keyed,
             unit,
         };
-        let kind = step.kind;
         self.set(id, Status::Running);
         self.running += 1;
-        self.emit(Event::UnitStarted { unit: job.unit.name.clone(), kind, reason });
+        self.emit(Event::UnitStarted { unit: job.unit.name.clone(), kind: step.kind, reason });
         let sender = sender.clone();
-        let now_text = FixedClock(self.engine.clock.now_ns(), Instant::now());
+        let clock = FixedClock::new(self.engine.clock);
         pool.spawn(move || {
             let started = Instant::now();
             let told = std::sync::atomic::AtomicU32::new(0);
@@ -484,9 +292,8 @@ impl Run<'_> {
                     let _ = sender.send(Message::Progress { unit: id, fraction, rows });
                 }
             };
-            let end = Box::new(job.run(&now_text, &progress));
+            let end = Box::new(job.run(&clock, &progress));
             let seconds = started.elapsed().as_secs_f64();
-            // The loop outlives its workers; a send can only fail after a panic there.
             let _ = sender.send(Message::Ended { unit: id, end, seconds });
         });
     }
@@ -538,16 +345,14 @@ impl Run<'_> {
 
     /// Sends a unit back to be computed again, because what the cache had of it is no good.
     fn repair(&mut self, reader: UnitId, lost: UnitId, what: &str) {
-        self.repairs += 1;
-        if self.repairs > MAX_REPAIRS {
-            let error = NodeError::io(format!(
-                "inputs in the cache were found {what} {} times in this run",
-                self.repairs
-            ))
-            .with_hint("the disk may be failing; try another `--cache-dir`");
+        let name = self.units.get(lost).name.clone();
+        let repairs = self.repairs.entry(lost).or_default();
+        *repairs += 1;
+        if *repairs > MAX_REPAIRS {
+            let error = NodeError::io(format!("the result of `{name}` was found {what} again"))
+                .with_hint("the disk may be failing; try another `--cache-dir`");
             return self.fail(reader, Reason::OutputCorrupt, error, 0.0);
         }
-        let name = self.units.get(lost).name.clone();
         self.emit(Event::Repaired { unit: name, what: what.to_owned() });
         if let Some(record) = self.records[lost.index()].take() {
             for output in &record.outputs {
@@ -687,17 +492,8 @@ impl Run<'_> {
 
     fn emit(&mut self, event: Event) {
         let now = self.engine.clock.now_text();
-        // A log that cannot be written must not stop the run; the record of each unit counts.
+        // A log that cannot be written must not stop the run.
         let _ = self.log.append(&event, &now);
         self.reporter.event(&event);
-    }
-}
-
-/// The engine's clock, carried to a worker: where it stood, and what has passed since.
-struct FixedClock(i128, Instant);
-
-impl Clock for FixedClock {
-    fn now_ns(&self) -> i128 {
-        self.0 + self.1.elapsed().as_nanos() as i128
     }
 }

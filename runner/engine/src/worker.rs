@@ -236,6 +236,21 @@ impl Job {
     }
 }
 
+/// The engine's clock, carried to a worker: where it stood, and what has passed since.
+pub(crate) struct FixedClock(i128, std::time::Instant);
+
+impl FixedClock {
+    pub fn new(clock: &dyn crate::Clock) -> FixedClock {
+        FixedClock(clock.now_ns(), std::time::Instant::now())
+    }
+}
+
+impl crate::Clock for FixedClock {
+    fn now_ns(&self) -> i128 {
+        self.0 + self.1.elapsed().as_nanos() as i128
+    }
+}
+
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic
         .downcast_ref::<String>()

@@ -85,13 +85,13 @@ fn decisions(frame: &DataFrame) -> Result<HashMap<&str, Decision<'_>>, NodeError
     let digests = strings(frame, "text_digest")?;
     let sequence = integers(frame, "decision_seq")?;
     let mut all = HashMap::with_capacity(frame.height());
-    for row in 0..frame.height() {
+    for (row, seq) in sequence.into_iter().enumerate() {
         let decision = Decision {
             decision: words.get(row).unwrap_or_default(),
             final_label: finals.get(row),
             original_label: originals.get(row).unwrap_or_default(),
             text_digest: digests.get(row).unwrap_or_default(),
-            seq: sequence[row].unwrap_or_default(),
+            seq: seq.unwrap_or_default(),
         };
         all.insert(ids.get(row).unwrap_or_default(), decision);
     }

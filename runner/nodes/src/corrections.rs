@@ -61,7 +61,13 @@ struct CorrectionsNode {
 }
 
 pub(crate) fn store_error(error: StoreError) -> NodeError {
-    NodeError::io(error.to_string())
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    NodeError::io(text)
 }
 
 /// The head of the ledger decides what is read from a store; an absent store has an empty ledger.

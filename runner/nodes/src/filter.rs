@@ -2,7 +2,7 @@
 //! let through.
 
 use engine::{Inputs, Node, NodeError, Outputs, RunContext};
-use plan::{CheckContext, Checked, Finding, InputPort, PortType, Schema};
+use plan::{CheckContext, Checked, Finding, InputPort, PortType, Schema, World};
 use polars::prelude::*;
 use polars::sql::sql_expr;
 use schemars::JsonSchema;
@@ -41,16 +41,25 @@ impl Kind for Filter {
         Ok(Checked { outputs: vec![("", PortType::Frame(schema))], ..Checked::default() })
     }
 
+    fn check_alone(params: &Params, _: &dyn World) -> Vec<Finding> {
+        parse_condition(&params.condition).err().into_iter().collect()
+    }
+
     fn node(params: Params, _: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {
         Ok(Box::new(FilterNode { conditions: conjuncts(&params.condition) }))
     }
 }
 
+fn parse_condition(condition: &str) -> Result<Expr, Finding> {
+    sql_expr(condition).map_err(|error| {
+        Finding::param("/where", format!("not a SQL expression: {}", first_line(&error)))
+    })
+}
+
 /// Parses the expression and types it against an empty frame with the input's columns.
 fn check_condition(condition: &str, schema: &Schema) -> Result<(), Vec<Finding>> {
     let wrong = |message: String| vec![Finding::param("/where", message)];
-    let expression = sql_expr(condition)
-        .map_err(|error| wrong(format!("not a SQL expression: {}", first_line(&error))))?;
+    let expression = parse_condition(condition).map_err(|finding| vec![finding])?;
     let columns = schema
         .columns
         .iter()

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use engine::classifier::{Classifier, ClassifierSource, ClassifierSourceError};
 use engine::{Node, NodeError, NodeFactory};
-use plan::{Catalog, CheckContext, Checked, Finding, InputPort, KindSignature, Plan, Step};
+use plan::{Catalog, CheckContext, Checked, Finding, InputPort, KindSignature, Plan, Step, World};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -29,6 +29,12 @@ pub(crate) trait Kind: Send + Sync + 'static {
     }
 
     fn check(params: &Self::Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>>;
+
+    /// What can be found wrong without knowing the inputs.
+    fn check_alone(params: &Self::Params, world: &dyn World) -> Vec<Finding> {
+        let _ = (params, world);
+        Vec::new()
+    }
 
     fn node(params: Self::Params, making: &Making<'_>) -> Result<Box<dyn Node>, NodeError>;
 }
@@ -97,6 +103,13 @@ impl<K: Kind> KindSignature for Signature<K> {
 
     fn output_ports(&self) -> Vec<&'static str> {
         K::output_ports()
+    }
+
+    fn check_alone(&self, params: &Value, world: &dyn World) -> Vec<Finding> {
+        match parse::<K>(params) {
+            Ok(params) => K::check_alone(&params, world),
+            Err(error) => vec![Finding::new(plan::At::Node, error)],
+        }
     }
 
     fn check(&self, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use engine::classifier::{Classifier, Corpus, FitRequest, Texts};
 use engine::{Artifact, FactContext, Inputs, Node, NodeError, Outputs, Pieces, RunContext};
-use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema, Taxonomy};
+use plan::{
+    CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema, Taxonomy, World,
+};
 use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -39,10 +41,10 @@ impl ClassifierChoice {
     /// Describes the plugin and checks its parameters; the parameters come back with defaults.
     pub fn check(
         &self,
-        context: &CheckContext<'_>,
+        world: &dyn World,
         pointer: &str,
     ) -> Result<(plan::PluginDescription, Value), Vec<Finding>> {
-        let description = context.world.plugin(&self.plugin).map_err(|problem| {
+        let description = world.plugin(&self.plugin).map_err(|problem| {
             let mut finding = Finding::param(&format!("{pointer}/plugin"), problem.message);
             finding.hint = problem.hint;
             vec![finding]
@@ -89,7 +91,7 @@ impl Kind for Predict {
 
     fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
         let input = context.schema("input").cloned().unwrap_or_default();
-        let (plugin, plugin_params) = params.classifier.check(context, "/classifier")?;
+        let (plugin, plugin_params) = params.classifier.check(context.world, "/classifier")?;
         let Some(folds) = input.folds else {
             return Err(vec![
                 Finding::new(plan::At::Input("input"), "the number of folds is not known here")
@@ -120,6 +122,10 @@ impl Kind for Predict {
             warnings: Vec::new(),
             pieces: folds,
         })
+    }
+
+    fn check_alone(params: &Params, world: &dyn World) -> Vec<Finding> {
+        params.classifier.check(world, "/classifier").err().unwrap_or_default()
     }
 
     fn node(params: Params, making: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {

@@ -139,7 +139,8 @@ impl Node for QueueNode {
             .enumerate()
             .map(|(n, row)| table.item(*row, n as u32 + 1, taxonomy_version.clone()))
             .collect();
-        let audit_run_id = table.audit_run_ids.get(0).unwrap_or("none").to_owned();
+        // Nothing suspicious is a fine result; `get` would panic then.
+        let audit_run_id = table.audit_run_ids.iter().flatten().next().unwrap_or("none").to_owned();
         let outcome = store.queue_items(&self.queue, &audit_run_id, &items).map_err(store_error)?;
         let mut outputs = Outputs::frame(queued_frame(&items)?);
         outputs.count("queued for review", items.len(), Some(waiting));

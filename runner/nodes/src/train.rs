@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use engine::classifier::{Classifier, FitRequest, Texts};
 use engine::{Artifact, FactContext, Inputs, Node, NodeError, Outputs, RunContext};
-use plan::{CheckContext, Checked, Finding, InputPort, PortType};
+use plan::{CheckContext, Checked, Finding, InputPort, PortType, World};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -44,7 +44,7 @@ impl Kind for Train {
     }
 
     fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
-        let (plugin, plugin_params) = params.classifier.check(context, "/classifier")?;
+        let (plugin, plugin_params) = params.classifier.check(context.world, "/classifier")?;
         let mut filled = context.params.clone();
         filled["classifier"]["params"] = plugin_params;
         Ok(Checked {
@@ -53,6 +53,10 @@ impl Kind for Train {
             params: Some(filled),
             ..Checked::default()
         })
+    }
+
+    fn check_alone(params: &Params, world: &dyn World) -> Vec<Finding> {
+        params.classifier.check(world, "/classifier").err().unwrap_or_default()
     }
 
     fn node(params: Params, making: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {

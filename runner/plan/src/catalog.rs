@@ -167,6 +167,11 @@ pub trait KindSignature: Send + Sync {
     fn input_ports(&self) -> Vec<InputPort>;
     /// Names of output ports; the default port is `""` and comes first.
     fn output_ports(&self) -> Vec<&'static str>;
+    /// What can be found wrong without knowing the inputs; asked when those have problems.
+    fn check_alone(&self, params: &Value, world: &dyn World) -> Vec<Finding> {
+        let _ = (params, world);
+        Vec::new()
+    }
     /// Output schemas as a function of parameters and input schemas, or everything found wrong.
     fn check(&self, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>>;
 }

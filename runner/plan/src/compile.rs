@@ -47,6 +47,8 @@ struct Draft {
     valid: bool,
     /// Port, text of the reference, its place.
     references: Vec<(&'static str, String, Span)>,
+    /// Required ports that nothing is connected to.
+    missing_inputs: Vec<&'static str>,
 }
 
 /// Checks a pipeline and makes its plan, or gives everything that is wrong with it.
@@ -172,9 +174,11 @@ fn draft(name: &Name, tree: Tree, catalog: &Catalog, problems: &mut Vec<Problem>
             }
         }
     }
+    let mut missing_inputs = Vec::new();
     for port in ports.iter().filter(|port| port.required && tree.get(port.name).is_none()) {
         let message = format!("node `{}` needs `{}`: {}", name.text, port.name, port.summary);
         problems.push(Problem::new(name.span, message));
+        missing_inputs.push(port.name);
     }
     let schema = signature.params_schema();
     let mut params = Value::Object(params);
@@ -187,7 +191,7 @@ fn draft(name: &Name, tree: Tree, catalog: &Catalog, problems: &mut Vec<Problem>
         problems.push(Problem::new(span, message).with_hint(finding.hint));
     }
     let signature = signature.clone();
-    Some(Draft { name: name.clone(), tree, signature, params, valid, references })
+    Some(Draft { name: name.clone(), tree, signature, params, valid, references, missing_inputs })
 }
 
 type Connected = (DiGraph<Step, ()>, Vec<StepId>);

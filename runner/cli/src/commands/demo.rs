@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, default_value_t = 6000, value_parser = clap::value_parser!(u32).range(500..=1_000_000))]
     records: u32,
     /// Rounds of review
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=50))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
     rounds: u32,
 }
 

@@ -103,11 +103,17 @@ pub(super) fn check(
 ) {
     for id in plan.order.clone() {
         let draft = &drafts[id.index()];
-        // Without the schemas before it a step cannot be judged; what is wrong there was said.
-        let Some(inputs) = inputs_of(plan, draft, id, problems) else { continue };
-        if !draft.valid || inputs.len() < draft.references.len() {
+        // Without the schemas before it a step is judged by its parameters alone.
+        let inputs = inputs_of(plan, draft, id, problems)
+            .filter(|inputs| draft.valid && inputs.len() == draft.references.len());
+        let complete = draft.missing_inputs.is_empty();
+        let Some(inputs) = inputs.filter(|_| complete) else {
+            if draft.valid {
+                let findings = draft.signature.check_alone(&draft.params, world);
+                problems.extend(findings.into_iter().map(|finding| problem_of(draft, finding)));
+            }
             continue;
-        }
+        };
         let context = CheckContext {
             params: &draft.params,
             inputs: &inputs,
