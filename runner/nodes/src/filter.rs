@@ -66,33 +66,37 @@ fn check_condition(condition: &str, schema: &Schema) -> Result<(), Vec<Finding>>
         .map(|c| Column::new_empty(c.name.as_str().into(), &data_type(c.column_type)))
         .collect();
     let frame = DataFrame::new(0, columns).map_err(|error| wrong(first_line(&error)))?;
-    let typed = frame.lazy().select([expression.alias("condition")]).collect_schema();
-    match typed {
-        Ok(typed) => match typed.get("condition") {
-            Some(DataType::Boolean) => Ok(()),
-            Some(found) => {
-                Err(wrong(format!("the expression gives {found} where true or false is needed")))
-            }
-            None => Ok(()),
-        },
-        Err(PolarsError::ColumnNotFound(_)) if schema.open => Ok(()),
-        Err(PolarsError::ColumnNotFound(name)) => {
-            let name = name.to_string();
-            let name = name.split('\n').next().unwrap_or_default().trim_matches(['"', '`', ' ']);
-            let name = name.strip_prefix("unable to find column \"").unwrap_or(name);
-            let name = name.split(['"', ';']).next().unwrap_or_default();
-            let finding = Finding::param("/where", format!("no column `{name}` here"));
-            let hint = match plan::did_you_mean(name, schema.names()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => {
-                    let names: Vec<&str> = schema.names().collect();
-                    format!("columns: `{}`", names.join("`, `"))
-                }
-            };
-            Err(vec![finding.with_hint(hint)])
+    // Carried out on no rows: a text compared with a number is found only then.
+    let typed = frame.lazy().select([expression.alias("condition")]).collect();
+    match typed.and_then(|typed| typed.column("condition").map(|column| column.dtype().clone())) {
+        Ok(DataType::Boolean) => Ok(()),
+        Ok(found) => {
+            Err(wrong(format!("the expression gives {found} where true or false is needed")))
         }
-        Err(error) => Err(wrong(first_line(&error))),
+        Err(error) => match missing_column(&error) {
+            Some(_) if schema.open => Ok(()),
+            Some(name) => Err(vec![unknown_column(&name, schema)]),
+            None => Err(wrong(first_line(&error))),
+        },
     }
+}
+
+/// The column an error says is not there; the frame library tells it in words alone.
+fn missing_column(error: &PolarsError) -> Option<String> {
+    let text = error.to_string();
+    let rest = text.split("unable to find column \"").nth(1)?;
+    rest.split('"').next().map(str::to_owned)
+}
+
+fn unknown_column(name: &str, schema: &Schema) -> Finding {
+    let finding = Finding::param("/where", format!("no column `{name}` here"));
+    finding.with_hint(match plan::did_you_mean(name, schema.names()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            let names: Vec<&str> = schema.names().collect();
+            format!("columns: `{}`", names.join("`, `"))
+        }
+    })
 }
 
 /// The heart of a message of the frame library, without its plan listings.

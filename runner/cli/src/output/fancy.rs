@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use engine::{Event, Reporter, UnitName};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use super::lines::event_lines;
 
@@ -28,8 +28,13 @@ impl FancyReporter {
 }
 
 fn style(template: &str) -> ProgressStyle {
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        // A rate that does not fit leaves its place empty.
+        let _ = write!(out, "{:.0} rows/s", state.per_sec());
+    };
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", rate)
         .progress_chars("=> ")
 }
 
@@ -50,7 +55,7 @@ impl Reporter for FancyReporter {
                         bar.set_length(*rows);
                         bar.set_style(style(
                             "{spinner} {prefix:<16} [{bar:24}] {human_pos}/{human_len} rows \
-                             {per_sec} ETA {eta}",
+                             {rate} ETA {eta}",
                         ));
                     }
                     bar.set_position((f64::from(*fraction) * *rows as f64) as u64);
