@@ -16,10 +16,26 @@ pub struct Args {
     pub command: Command,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// How tables and messages are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     Text,
     Json,
+}
+
+/// The choices of `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatName {
+    Text,
+    Json,
+    /// For `relabel show`
+    Csv,
+}
+
+impl FormatName {
+    pub fn for_tables(self) -> Format {
+        if self == FormatName::Json { Format::Json } else { Format::Text }
+    }
 }
 
 /// Options that every command takes.
@@ -32,8 +48,8 @@ pub struct Global {
     #[arg(long, global = true, value_name = "DIR")]
     pub plugin_path: Vec<PathBuf>,
     /// How results are printed
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
-    pub format: Format,
+    #[arg(long, global = true, value_enum, default_value_t = FormatName::Text)]
+    pub format: FormatName,
 }
 
 /// Which pipeline a command is about.

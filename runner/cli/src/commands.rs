@@ -17,6 +17,10 @@ pub mod show;
 
 pub fn dispatch(args: Args) -> Result<Exit, CliError> {
     let context = Context::new(args.global);
+    if context.csv && !matches!(args.command, Command::Show(_)) {
+        return Err(CliError::usage("`--format csv` is for `relabel show`")
+            .with_hint("other commands take `--format text` and `--format json`"));
+    }
     match args.command {
         Command::Check(args) => check::run(&args, &context),
         Command::Plan(args) => plan::run(&args, &context),

@@ -1,5 +1,6 @@
 //! The surroundings of a command: where the pipeline is, its cache, its plugins.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,12 +10,14 @@ use nodes::BuiltinNodes;
 use plan::{Catalog, PipelineSource, Plan, PluginDescription, PluginProblem, World, WorldError};
 use plugin_host::PluginSource;
 
-use crate::args::{Format, Global, PipelineArgs};
+use crate::args::{Format, FormatName, Global, PipelineArgs};
 use crate::error::{CliError, Exit};
 
 /// What commands share.
 pub struct Context {
     pub format: Format,
+    /// `--format csv`, which `show` alone takes.
+    pub csv: bool,
     pub plugins: Arc<PluginSource>,
     pub catalog: Catalog,
     cache_dir: Option<PathBuf>,
@@ -36,7 +39,8 @@ impl Context {
         let plugins = Arc::new(PluginSource::new(plugin_folders(&global.plugin_path)));
         let source: Arc<dyn ClassifierSource> = plugins.clone();
         Context {
-            format: global.format,
+            format: global.format.for_tables(),
+            csv: global.format == FormatName::Csv,
             catalog: nodes::catalog(),
             factory: BuiltinNodes::new(source),
             plugins,
@@ -59,11 +63,13 @@ impl Context {
         let full = std::path::absolute(&path)?;
         let base_dir = full.parent().map(Path::to_owned).unwrap_or_default();
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let world = Outside { base_dir: &base_dir, plugins: &self.plugins };
+        let refusals = RefCell::default();
+        let world = Outside { base_dir: &base_dir, plugins: &self.plugins, refusals: &refusals };
         let source = PipelineSource { text: &text, default_name: &stem, overrides: &args.set };
         let name = path.display().to_string();
-        let plan = plan::compile(&source, &self.catalog, &world)
-            .map_err(|errors| CliError::plan(&errors, &name, &text, &args.set))?;
+        let plan = plan::compile(&source, &self.catalog, &world).map_err(|errors| {
+            CliError::plan(&errors, &name, &text, &args.set, &refusals.borrow())
+        })?;
         let cache = Cache::at(self.cache_folder(&base_dir));
         Ok(Loaded { plan, name, base_dir, cache })
     }
@@ -129,6 +135,8 @@ fn default_pipeline() -> Result<PathBuf, CliError> {
 struct Outside<'a> {
     base_dir: &'a Path,
     plugins: &'a PluginSource,
+    /// What was said of plugins that are there and were refused: another exit code.
+    refusals: &'a RefCell<Vec<String>>,
 }
 
 impl World for Outside<'_> {
@@ -150,7 +158,13 @@ impl World for Outside<'_> {
         let path = self.base_dir.join(name).display().to_string();
         match self.plugins.classifier(if name.contains('/') { &path } else { name }) {
             Ok(classifier) => Ok(classifier.description().clone()),
-            Err(error) => Err(plugin_problem(&error)),
+            Err(error) => {
+                let problem = plugin_problem(&error);
+                if problem.refused {
+                    self.refusals.borrow_mut().push(problem.message.clone());
+                }
+                Err(problem)
+            }
         }
     }
 }

@@ -78,7 +78,16 @@ impl CliError {
     }
 
     /// Every problem of a pipeline, with the line it is on.
-    pub fn plan(errors: &PlanErrors, file: &str, text: &str, overrides: &[String]) -> CliError {
+    ///
+    /// `refusals` is what was said of plugins that were refused: an exit code of its own when
+    /// nothing else is wrong.
+    pub fn plan(
+        errors: &PlanErrors,
+        file: &str,
+        text: &str,
+        overrides: &[String],
+        refusals: &[String],
+    ) -> CliError {
         let problems: Vec<LocatedProblem> = errors
             .problems()
             .iter()
@@ -96,7 +105,10 @@ impl CliError {
             .collect();
         let noun = if problems.len() == 1 { "problem" } else { "problems" };
         let message = format!("{} {noun} in {file}; nothing was run", problems.len());
-        CliError { exit: Exit::Invalid, message, hint: None, problems }
+        let refused = |problem: &Problem| refusals.iter().any(|r| problem.message.ends_with(r));
+        let all_refused = errors.problems().iter().all(refused);
+        let exit = if all_refused { Exit::Refused } else { Exit::Invalid };
+        CliError { exit, message, hint: None, problems }
     }
 }
 

@@ -18,7 +18,7 @@ mod output;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();
-    let format = args.global.format;
+    let format = args.global.format.for_tables();
     let code = match commands::dispatch(args) {
         Ok(exit) => exit.code(),
         Err(error) => {

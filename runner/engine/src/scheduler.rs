@@ -9,7 +9,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cache::{Digest, FileDigests, KeyLock, LockAttempt, UnitRecord};
+use cache::{Facts, FileDigests, KeyLock, LockAttempt, UnitRecord};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use plan::{Plan, StepId};
 
@@ -59,7 +59,8 @@ pub(crate) struct Run<'a> {
     ready: BTreeSet<UnitId>,
     running: usize,
     records: Vec<Option<Arc<UnitRecord>>>,
-    reasons: Vec<Option<(Reason, Digest)>>,
+    /// Why each unit runs, and the facts it was judged by.
+    reasons: Vec<Option<(Reason, Option<Facts>)>>,
     /// Readers that are not final yet.
     open_readers: Vec<usize>,
     shared: HashMap<StepId, Arc<Shared>>,
@@ -252,7 +253,7 @@ impl<'a> Run<'a> {
         }
         let Verdict::Run(reason) = &keyed.verdict else { return };
         let reason = reason.clone();
-        self.reasons[id.index()] = Some((reason.clone(), keyed.key));
+        self.reasons[id.index()] = Some((reason.clone(), Some(keyed.facts.clone())));
         let unit = self.units.get(id).clone();
         let step = self.plan.step(unit.step);
         let waiting = self.ready.len().max(1) + self.running;
@@ -363,7 +364,7 @@ impl<'a> Run<'a> {
             self.counts.hit = self.counts.hit.saturating_sub(1);
         }
         let reason = if what == "missing" { Reason::OutputMissing } else { Reason::OutputCorrupt };
-        self.reasons[lost.index()] = Some((reason, Digest::of(b"")));
+        self.reasons[lost.index()] = Some((reason, None));
         self.memory.release(lost);
         self.set(reader, Status::Waiting);
         self.set(lost, Status::Waiting);
@@ -406,8 +407,8 @@ impl<'a> Run<'a> {
             self.emit(Event::UnitSkipped { unit: name, kind, because: "interrupted".into() });
             return self.done(id);
         }
-        if let Some(last) = self.last.get(&name) {
-            let facts = last.facts.clone();
+        let judged = self.reasons[id.index()].as_ref().and_then(|(_, facts)| facts.clone());
+        if let Some(facts) = judged.or_else(|| Some(self.last.get(&name)?.facts.clone())) {
             self.last.set(&name, facts, true);
         }
         self.counts.failed += 1;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use plan::{
-    Accepts, Catalog, CheckContext, Checked, ColumnType, Finding, InputPort, KindSignature, Many,
+    Accepts, Catalog, CheckContext, Checked, ColumnType, Finding, InputPort, KindSignature,
     PipelineSource, Plan, PluginDescription, PluginProblem, PortType, Schema, Step, World,
     WorldError,
 };
@@ -35,8 +35,7 @@ impl KindSignature for TestKind {
         if self.0 == "make" {
             return Vec::new();
         }
-        let accepts = Accepts::Frame(Vec::new());
-        vec![InputPort { name: "input", many: Many::One, required: true, accepts, summary: "in" }]
+        vec![InputPort::one("input", Accepts::Frame(Vec::new()), "in")]
     }
     fn output_ports(&self) -> Vec<&'static str> {
         vec![""]

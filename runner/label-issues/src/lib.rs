@@ -1,1 +1,54 @@
+//! Finding wrong labels: confident learning, its filters and scores, on plain slices.
+//!
+//! The caller brings given labels and out-of-fold probabilities; this crate answers which rows look
+//! mislabelled, how many there should be, and which classes are mixed up. It knows nothing of
+//! frames, files or class names: rows and classes are numbers here.
+//!
+//! Probabilities are read in passes over blocks of rows (see [`Probabilities`]). Nothing of size
+//! rows x classes is ever allocated, and every reduction is a count, an exact fixed-point sum or a
+//! selection under a total order. So neither the size of the blocks nor the order of the rows can
+//! change an answer.
+//!
+//! Where to start:
+//!
+//! 1. [`Dataset::new`] checks everything that can be wrong and finds the class thresholds.
+//! 2. [`Dataset::evidence`] counts the confident joint and marks each row.
+//! 3. [`Evidence::find_label_issues`] and [`Evidence::num_label_issues`] flag and count;
+//!    [`Dataset::label_quality_scores`] and [`rank`] order.
+//! 4. [`calibrate`], [`estimate_joint`], [`estimate_latent`], [`class_summaries`] and
+//!    [`class_overlaps`] describe the noise from the joint alone.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod dataset;
+mod error;
+mod evidence;
+mod filter;
+mod kernel;
+mod lanes;
+mod latent;
+mod matrix;
+mod probabilities;
+mod prune;
+mod rank;
+mod renormalize;
+mod rounding;
+mod scores;
+mod selection;
+mod summary;
+
+pub use dataset::{Dataset, MISSING};
+pub use error::Error;
+pub use evidence::{Collision, EstimationMethod, Evidence};
+pub use filter::{FilterBy, FilterOptions};
+pub use lanes::Predictions;
+pub use latent::{Latent, estimate_latent};
+pub use matrix::SquareMatrix;
+pub use probabilities::{Dense, Probabilities, Rows, Visitor};
+pub use prune::prune_count_matrix;
+pub use rank::{TieBreak, rank, rank_rows};
+pub use renormalize::{Renormalized, SUM_EXACT, SUM_TOLERANCE};
+pub use rounding::{calibrate, estimate_joint};
+pub use scores::{EntropyMode, ScoreMethod, ScoreOptions};
+pub use summary::{ClassOverlap, ClassSummary, class_overlaps, class_summaries, joint_health};

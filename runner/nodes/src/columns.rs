@@ -1,7 +1,7 @@
 //! Columns by name and type, with the messages a missing one deserves; and small builders.
 
 use engine::NodeError;
-use plan::{Accepts, ColumnType, InputPort, Many};
+use plan::{Accepts, ColumnType, InputPort};
 use polars::prelude::*;
 
 pub(crate) const STRING: &[ColumnType] = &[ColumnType::String];
@@ -14,8 +14,7 @@ pub(crate) fn frame_port(
     summary: &'static str,
     columns: &[(&'static str, &'static [ColumnType])],
 ) -> InputPort {
-    let accepts = Accepts::Frame(columns.to_vec());
-    InputPort { name, many: Many::One, required: true, accepts, summary }
+    InputPort::one(name, Accepts::Frame(columns.to_vec()), summary)
 }
 
 fn column<'a>(frame: &'a DataFrame, name: &str) -> Result<&'a Series, NodeError> {

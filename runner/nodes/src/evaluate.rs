@@ -40,13 +40,9 @@ impl Kind for Evaluate {
     const SUMMARY: &'static str = "Measures models on a gold set, with intervals.";
 
     fn input_ports() -> Vec<InputPort> {
-        let models = InputPort {
-            name: "model",
-            many: Many::List,
-            required: true,
-            accepts: Accepts::Model,
-            summary: "one model, or several to compare: before first, after last",
-        };
+        let summary = "one model, or several to compare: before first, after last";
+        let models =
+            InputPort { many: Many::List, ..InputPort::one("model", Accepts::Model, summary) };
         let gold = [("record_id", STRING), ("text", STRING), ("label", STRING)];
         vec![models, frame_port("gold", "records whose labels are known to be right", &gold)]
     }

@@ -13,7 +13,7 @@ use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::columns::{STRING, frame_port, listed, strings};
+use crate::columns::{STRING, frame_port, strings};
 use crate::kind::{Kind, Making};
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -93,7 +93,7 @@ impl Node for KfoldNode {
         let mut rare = Vec::new();
         for (class, mut rows) in classes {
             if rows.len() < k && !class.is_empty() {
-                rare.push(format!("{class}` ({})", rows.len()));
+                rare.push(format!("`{class}` ({})", rows.len()));
             }
             rows.sort_unstable();
             // A start of its own for each class, or fold 0 would get every odd one out.
@@ -107,11 +107,15 @@ impl Node for KfoldNode {
         frame.with_column(Column::new("fold_id".into(), folds))?;
         let mut outputs = Outputs::frame(frame);
         if !rare.is_empty() {
-            let names: Vec<String> = rare.iter().map(|name| name.replace('`', "")).collect();
+            let what = if rare.len() == 1 { "class has" } else { "classes have" };
+            let more = match rare.len().saturating_sub(8) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
             let text = format!(
-                "{} classes have fewer records than folds: {}",
+                "{} {what} fewer records than folds: {}{more}",
                 rare.len(),
-                listed(&names, 8)
+                rare[..rare.len().min(8)].join(", ")
             );
             outputs.warn(
                 text,

@@ -12,6 +12,7 @@ mod corrections;
 mod evaluate;
 mod export;
 mod filter;
+mod issues;
 mod kfold;
 mod kind;
 mod metrics;

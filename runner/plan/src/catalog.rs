@@ -81,6 +81,15 @@ pub struct InputPort {
     pub required: bool,
     pub accepts: Accepts,
     pub summary: &'static str,
+    /// When the file does not say what to read here: this port of the node that `input` names.
+    pub beside_input: Option<&'static str>,
+}
+
+impl InputPort {
+    /// A port that one node must be connected to.
+    pub fn one(name: &'static str, accepts: Accepts, summary: &'static str) -> InputPort {
+        InputPort { name, many: Many::One, required: true, accepts, summary, beside_input: None }
+    }
 }
 
 /// What arrives on an input port.

@@ -175,10 +175,17 @@ fn draft(name: &Name, tree: Tree, catalog: &Catalog, problems: &mut Vec<Problem>
         }
     }
     let mut missing_inputs = Vec::new();
-    for port in ports.iter().filter(|port| port.required && tree.get(port.name).is_none()) {
-        let message = format!("node `{}` needs `{}`: {}", name.text, port.name, port.summary);
-        problems.push(Problem::new(name.span, message));
-        missing_inputs.push(port.name);
+    for port in ports.iter().filter(|port| tree.get(port.name).is_none()) {
+        let beside = port.beside_input.and_then(|from_port| {
+            let (_, input, span) = references.iter().find(|(name, ..)| *name == "input")?;
+            (!input.contains('.')).then(|| (port.name, format!("{input}.{from_port}"), *span))
+        });
+        if beside.is_none() && port.required {
+            let message = format!("node `{}` needs `{}`: {}", name.text, port.name, port.summary);
+            problems.push(Problem::new(name.span, message));
+            missing_inputs.push(port.name);
+        }
+        references.extend(beside);
     }
     let schema = signature.params_schema();
     let mut params = Value::Object(params);

@@ -67,7 +67,7 @@ impl KindSignature for TestKind {
             _ => Accepts::Frame(vec![("label", &[ColumnType::String])]),
         };
         let many = if self.0 == "join" { Many::List } else { Many::One };
-        vec![InputPort { name: "input", many, required: true, accepts, summary: "what to read" }]
+        vec![InputPort { many, ..InputPort::one("input", accepts, "what to read") }]
     }
     fn output_ports(&self) -> Vec<&'static str> {
         if self.0 == "map" { vec!["", "rejected"] } else { vec![""] }

@@ -1,6 +1,7 @@
 //! `relabel run`: runs what is missing.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ::plan::{Plan, StepId};
 use engine::classifier::Cancel;
@@ -101,7 +102,9 @@ pub fn execute(
 
 /// The first Ctrl-C ends the run cleanly, the second at once.
 fn install_interrupt(cancel: &Cancel) -> Result<(), CliError> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
+    use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+    // Past a file size limit the write is to fail with an error, not the process with a signal.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())?;
     for signal in [SIGINT, SIGTERM] {
         let exit = i32::from(Exit::Interrupted.code());
         signal_hook::flag::register_conditional_shutdown(signal, exit, cancel.flag())?;

@@ -68,7 +68,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
         read_frame(&bytes).map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
     let height = frame.height();
     let frame = if args.limit == 0 { frame } else { frame.head(Some(args.limit)) };
-    let shape = if context.format == Format::Json { Shape::Json } else { args.shape };
+    let shape = match context.format {
+        Format::Json => Shape::Json,
+        Format::Text if context.csv => Shape::Csv,
+        Format::Text => args.shape,
+    };
     print(&frame, shape)?;
     if shape == Shape::Table && frame.height() < height {
         output::info(format!("{} of {height} rows; `--limit 0` for all", frame.height()));

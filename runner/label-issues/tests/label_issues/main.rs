@@ -1,0 +1,10 @@
+//! The tests of this crate against known answers, plain algorithms, and bad input.
+
+#![allow(clippy::unwrap_used)]
+
+mod fixture;
+mod golden;
+mod inputs;
+mod oracle;
+mod properties;
+mod support;

@@ -1,0 +1,145 @@
+//! What must not change an answer: the size of batches, the order of rows, the order of classes,
+//! the precision in which equal numbers are stored.
+
+use crate::support::{Random, Sample, assert_close};
+use label_issues::{
+    Collision, Dataset, Dense, EntropyMode, Probabilities, Renormalized, ScoreMethod, ScoreOptions,
+    TieBreak, rank,
+};
+
+const BOTH: [Collision; 2] = [Collision::Cleanlab, Collision::Paper];
+
+#[test]
+fn batch_size_changes_nothing() {
+    let mut random = Random(1);
+    for round in 0..60 {
+        let sample = Sample::random(&mut random, [0, 20][round % 2]);
+        let collision = BOTH[round / 2 % 2];
+        let whole = sample.flags(usize::MAX, collision);
+        for batch_rows in [0, 1, 2, 7, 64] {
+            assert_eq!(sample.flags(batch_rows, collision), whole, "round {round}");
+            assert_eq!(scores(&sample, batch_rows), scores(&sample, usize::MAX));
+        }
+    }
+}
+
+#[test]
+fn order_of_rows_changes_nothing() {
+    let mut random = Random(2);
+    for round in 0..120 {
+        let sample = Sample::random(&mut random, [0, 10, 20][round % 3]);
+        let order = random.shuffled(sample.labels.len());
+        let shuffled = sample.with_rows(&order);
+        let collision = BOTH[round % 2];
+        let (before, after) = (sample.flags(9, collision), shuffled.flags(50, collision));
+        for (before, after) in before.iter().zip(after) {
+            let expected: Vec<bool> = order.iter().map(|row| before[*row]).collect();
+            assert_eq!(after, expected, "round {round}");
+        }
+        for (before, after) in scores(&sample, 9).iter().zip(scores(&shuffled, 50)) {
+            let expected: Vec<u64> = order.iter().map(|row| before[*row]).collect();
+            assert_eq!(after, expected, "round {round}");
+        }
+        assert_eq!(ranked_keys(&sample), ranked_keys(&shuffled), "round {round}");
+    }
+}
+
+/// Classes tie in the rounding of the joint, where the lowest class comes first. So the order of
+/// classes may move a unit between them; everything up to there may not change.
+#[test]
+fn order_of_classes_changes_nothing() {
+    let mut random = Random(3);
+    for round in 0..120 {
+        let sample = Sample::random(&mut random, 0);
+        let order = random.shuffled(sample.classes);
+        let renamed = sample.with_classes(&order);
+        let joint = |sample: &Sample| {
+            let dense = Dense::new(&sample.values[..], sample.classes).unwrap();
+            let dataset = Dataset::new(&dense, &sample.labels).unwrap();
+            let evidence = dataset.evidence(BOTH[round % 2]).unwrap();
+            (evidence.confident_joint().clone(), evidence.calibrated_joint().unwrap())
+        };
+        let (before, after) = (joint(&sample), joint(&renamed));
+        let mut same_rounding = true;
+        for (new, &old) in order.iter().enumerate() {
+            for (new_other, &old_other) in order.iter().enumerate() {
+                assert_eq!(after.0[(new, new_other)], before.0[(old, old_other)], "round {round}");
+                same_rounding &= after.1[(new, new_other)] == before.1[(old, old_other)];
+            }
+        }
+        let flags = |sample: &Sample| sample.flags(64, BOTH[round % 2]);
+        // The first 12 sets of flags come from the joint.
+        let skipped = if same_rounding { 0 } else { 12 };
+        assert_eq!(flags(&sample)[skipped..], flags(&renamed)[skipped..], "round {round}");
+        for (before, after) in scores(&sample, 64).iter().zip(scores(&renamed, 64)) {
+            let numbers =
+                |bits: &[u64]| bits.iter().map(|b| f64::from_bits(*b)).collect::<Vec<_>>();
+            assert_close(&numbers(&after), &numbers(before), 1e-12, "scores");
+        }
+    }
+}
+
+#[test]
+fn precision_of_storage_changes_nothing() {
+    let mut random = Random(4);
+    for round in 0..60 {
+        let mut sample = Sample::random(&mut random, [0, 16][round % 2]);
+        let single: Vec<f32> = sample.values.iter().map(|value| *value as f32).collect();
+        sample.values = single.iter().map(|value| f64::from(*value)).collect();
+        let dense = Dense::new(&single[..], sample.classes).unwrap().with_batch_rows(13);
+        assert_eq!(sample.flags_of(&dense, BOTH[round % 2]), sample.flags(13, BOTH[round % 2]));
+    }
+}
+
+#[test]
+fn rounded_probabilities_sum_to_one_again() {
+    let mut random = Random(5);
+    for _ in 0..20 {
+        let sample = Sample::random(&mut random, 0);
+        let rounded: Vec<f64> = sample.values.iter().map(|v| (v * 1e4).round() / 1e4).collect();
+        let dense = Dense::new(&rounded[..], sample.classes).unwrap();
+        let renormalized = Renormalized::new(&dense);
+        let dataset = Dataset::new(&renormalized, &sample.labels).unwrap();
+        assert_eq!(dataset.uneven_rows(), 0);
+        let exact = Renormalized::new(&renormalized);
+        let mut rows = Vec::new();
+        exact
+            .visit(&mut |block| {
+                if let label_issues::Rows::Double(values) = block {
+                    rows.extend_from_slice(values);
+                }
+                Ok(())
+            })
+            .unwrap();
+        for row in rows.chunks(sample.classes) {
+            assert_close(&[row.iter().sum()], &[1.0], 1e-5, "sum");
+        }
+    }
+}
+
+/// Returns the bits of every score.
+fn scores(sample: &Sample, batch_rows: usize) -> Vec<Vec<u64>> {
+    let dense = Dense::new(&sample.values[..], sample.classes).unwrap().with_batch_rows(batch_rows);
+    let dataset = Dataset::new(&dense, &sample.labels).unwrap();
+    let mut all = Vec::new();
+    for method in ScoreMethod::ALL {
+        for adjust_pred_probs in [false, true] {
+            let entropy = EntropyMode::Fixed;
+            let options = ScoreOptions { method, adjust_pred_probs, entropy };
+            if let Ok(scores) = dataset.label_quality_scores(&options) {
+                all.push(scores.iter().map(|score| score.to_bits()).collect());
+            }
+        }
+    }
+    assert_eq!(all.len(), 6);
+    all
+}
+
+fn ranked_keys(sample: &Sample) -> Vec<u32> {
+    let dense = Dense::new(&sample.values[..], sample.classes).unwrap();
+    let dataset = Dataset::new(&dense, &sample.labels).unwrap();
+    let scores = dataset.label_quality_scores(&ScoreOptions::default()).unwrap();
+    let ranked = rank(&scores, TieBreak::Keys(&sample.keys)).unwrap();
+    assert_eq!(ranked.len(), dataset.labelled());
+    ranked.iter().map(|row| sample.keys[*row as usize]).collect()
+}

@@ -1,0 +1,388 @@
+//! `issues`: which labels look wrong, by confident learning, and how suspicious each one is.
+//!
+//! The algorithms are those of the crate `label-issues`; this file brings labels and probabilities
+//! together by record id. A record whose label is no category that could be learnt is an issue of
+//! quality 0: the label is wrong whatever the probabilities say.
+
+use std::collections::HashMap;
+
+use engine::{Artifact, Inputs, Node, NodeError, Outputs, RunContext};
+use label_issues::{
+    Collision, Dataset, Error as IssueError, Evidence, FilterBy, FilterOptions, MISSING,
+    Probabilities, Rows, ScoreMethod, ScoreOptions, TieBreak, Visitor, class_overlaps,
+    class_summaries, estimate_joint,
+};
+use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
+use polars::prelude::*;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::columns::{STRING, booleans, frame_port, string_column, strings};
+use crate::kind::{Kind, Making};
+
+/// Rows that are turned from columns into rows at a time.
+const BLOCK_ROWS: usize = 4096;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Filter {
+    #[default]
+    PruneByNoiseRate,
+    PruneByClass,
+    Both,
+    ConfidentLearning,
+    PredictedNeqGiven,
+    LowNormalizedMargin,
+    LowSelfConfidence,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Score {
+    #[default]
+    SelfConfidence,
+    NormalizedMargin,
+    ConfidenceWeightedEntropy,
+    ThresholdLogRatio,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Params {
+    /// How wrong labels are found.
+    #[serde(default)]
+    filter_by: Filter,
+    /// How label_quality is measured.
+    #[serde(default)]
+    score: Score,
+    /// Share of the estimated noise that the pruning filters flag.
+    #[serde(default = "one")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    frac_noise: f64,
+    /// Rows of each class that the pruning filters leave.
+    #[serde(default = "one_row")]
+    min_examples_per_class: u64,
+    /// Shift probabilities by the thresholds of their classes before scoring.
+    #[serde(default)]
+    adjust_pred_probs: bool,
+    /// Resolve rows confident of several classes as the paper does, not as cleanlab does.
+    #[serde(default)]
+    paper: bool,
+}
+
+fn one() -> f64 {
+    1.0
+}
+fn one_row() -> u64 {
+    1
+}
+
+impl Params {
+    fn filter(self) -> FilterBy {
+        match self.filter_by {
+            Filter::PruneByNoiseRate => FilterBy::PruneByNoiseRate,
+            Filter::PruneByClass => FilterBy::PruneByClass,
+            Filter::Both => FilterBy::Both,
+            Filter::ConfidentLearning => FilterBy::ConfidentLearning,
+            Filter::PredictedNeqGiven => FilterBy::PredictedNeqGiven,
+            Filter::LowNormalizedMargin => FilterBy::LowNormalizedMargin,
+            Filter::LowSelfConfidence => FilterBy::LowSelfConfidence,
+        }
+    }
+
+    fn scores(self) -> ScoreOptions {
+        let method = match self.score {
+            Score::SelfConfidence => ScoreMethod::SelfConfidence,
+            Score::NormalizedMargin => ScoreMethod::NormalizedMargin,
+            Score::ConfidenceWeightedEntropy => ScoreMethod::ConfidenceWeightedEntropy,
+            Score::ThresholdLogRatio => ScoreMethod::ThresholdLogRatio,
+        };
+        let adjust_pred_probs = self.adjust_pred_probs;
+        ScoreOptions { method, adjust_pred_probs, ..ScoreOptions::default() }
+    }
+}
+
+pub(crate) struct Issues;
+
+impl Kind for Issues {
+    type Params = Params;
+
+    const NAME: &'static str = "issues";
+    const VERSION: u32 = 1;
+    const SUMMARY: &'static str = "Adds is_label_issue and label_quality (low is suspicious).";
+
+    fn input_ports() -> Vec<InputPort> {
+        let records = [("record_id", STRING), ("given_label", STRING)];
+        let probabilities = InputPort {
+            beside_input: Some("probabilities"),
+            ..frame_port(
+                "probabilities",
+                "a column for each category; the port `probabilities` of `input` if absent",
+                &[("record_id", STRING)],
+            )
+        };
+        vec![frame_port("input", "out-of-fold predictions", &records), probabilities]
+    }
+
+    fn output_ports() -> Vec<&'static str> {
+        vec!["", "classes", "pairs"]
+    }
+
+    fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
+        use ColumnType::{Boolean, Float, Integer, String};
+        if params.adjust_pred_probs && params.score == Score::ConfidenceWeightedEntropy {
+            let message = "`adjust_pred_probs` does not go with confidence_weighted_entropy";
+            return Err(vec![Finding::param("/adjust_pred_probs", message)]);
+        }
+        let mut schema = context.schema("input").cloned().unwrap_or_default();
+        schema.set("is_label_issue", Boolean);
+        schema.set("label_quality", Float);
+        let classes = Schema::new([
+            ("category", String),
+            ("records", Integer),
+            ("threshold", Float),
+            ("label_issues", Integer),
+            ("inverse_label_issues", Integer),
+            ("label_noise", Float),
+            ("inverse_label_noise", Float),
+            ("label_quality", Float),
+        ]);
+        let pairs = Schema::new([
+            ("category", String),
+            ("other_category", String),
+            ("records", Integer),
+            ("joint_probability", Float),
+        ]);
+        let outputs = [("", schema), ("classes", classes), ("pairs", pairs)];
+        let outputs = outputs.map(|(port, schema)| (port, PortType::Frame(schema))).to_vec();
+        Ok(Checked { outputs, ..Checked::default() })
+    }
+
+    fn node(params: Params, _: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {
+        Ok(Box::new(IssuesNode { params }))
+    }
+}
+
+struct IssuesNode {
+    params: Params,
+}
+
+fn issue_error(error: IssueError) -> NodeError {
+    NodeError::input(error.to_string())
+}
+
+/// Probabilities of a frame, a column for each class, read in the order of other rows.
+struct FrameProbabilities {
+    names: Vec<String>,
+    columns: Vec<Float64OrSingle>,
+    /// Row of the frame for each row that is read.
+    rows: Vec<u32>,
+}
+
+enum Float64OrSingle {
+    Single(Float32Chunked),
+    Double(Float64Chunked),
+}
+
+impl FrameProbabilities {
+    fn new(frame: &DataFrame, ids: &StringChunked) -> Result<FrameProbabilities, NodeError> {
+        let place: HashMap<&str, u32> = strings(frame, "record_id")?
+            .iter()
+            .enumerate()
+            .map(|(row, id)| (id.unwrap_or_default(), row as u32))
+            .collect();
+        let rows =
+            ids.iter()
+                .map(|id| {
+                    let id = id.unwrap_or_default();
+                    place.get(id).copied().ok_or_else(|| {
+                        NodeError::input(format!("record `{id}` has no probabilities"))
+                    })
+                })
+                .collect::<Result<Vec<u32>, NodeError>>()?;
+        let (mut names, mut columns) = (Vec::new(), Vec::new());
+        for column in frame.columns().iter().filter(|column| column.name() != "record_id") {
+            let series = column.as_materialized_series().rechunk();
+            let message = || format!("column `{}` holds no probabilities", series.name());
+            if series.null_count() > 0 {
+                return Err(NodeError::input(message()));
+            }
+            columns.push(match series.dtype() {
+                DataType::Float32 => Float64OrSingle::Single(series.f32()?.clone()),
+                DataType::Float64 => Float64OrSingle::Double(series.f64()?.clone()),
+                _ => return Err(NodeError::input(message())),
+            });
+            names.push(series.name().to_string());
+        }
+        Ok(FrameProbabilities { names, columns, rows })
+    }
+}
+
+impl Probabilities for FrameProbabilities {
+    fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn classes(&self) -> usize {
+        self.columns.len()
+    }
+
+    fn visit(&self, visitor: &mut Visitor<'_>) -> Result<(), IssueError> {
+        let width = self.columns.len();
+        let mut block = vec![0.0f64; BLOCK_ROWS * width];
+        for rows in self.rows.chunks(BLOCK_ROWS) {
+            let block = &mut block[..rows.len() * width];
+            for (class, column) in self.columns.iter().enumerate() {
+                let cells = block.iter_mut().skip(class).step_by(width);
+                for (cell, row) in cells.zip(rows) {
+                    *cell = match column {
+                        Float64OrSingle::Single(values) => {
+                            values.get(*row as usize).map_or(f64::NAN, f64::from)
+                        }
+                        Float64OrSingle::Double(values) => {
+                            values.get(*row as usize).unwrap_or(f64::NAN)
+                        }
+                    };
+                }
+            }
+            visitor(Rows::Double(block))?;
+        }
+        Ok(())
+    }
+}
+
+impl Node for IssuesNode {
+    fn run(&self, _: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
+        let frame = inputs.frame("input")?;
+        let ids = strings(frame, "record_id")?;
+        let probabilities = FrameProbabilities::new(inputs.frame("probabilities")?, ids)?;
+        let class_of: HashMap<&str, u32> = probabilities
+            .names
+            .iter()
+            .enumerate()
+            .map(|(n, name)| (name.as_str(), n as u32))
+            .collect();
+        let valid = booleans(frame, "text_valid").ok();
+        let text_valid = |row: usize| valid.is_none_or(|valid| valid.get(row) == Some(true));
+        let given = strings(frame, "given_label")?;
+        let labels: Vec<u32> = given
+            .iter()
+            .enumerate()
+            .map(|(row, label)| {
+                let class = label.and_then(|label| class_of.get(label).copied());
+                class.filter(|_| text_valid(row)).unwrap_or(MISSING)
+            })
+            .collect();
+        let renormalized = label_issues::Renormalized::new(&probabilities);
+        let dataset = Dataset::new(&renormalized, &labels).map_err(issue_error)?;
+        let collision = if self.params.paper { Collision::Paper } else { Collision::Cleanlab };
+        let evidence = dataset.evidence(collision).map_err(issue_error)?;
+        let keys = id_order(ids);
+        let options = FilterOptions {
+            filter_by: self.params.filter(),
+            frac_noise: self.params.frac_noise,
+            min_examples_per_class: self.params.min_examples_per_class,
+            ties: TieBreak::Keys(&keys),
+            ..FilterOptions::default()
+        };
+        let mut flags = evidence.find_label_issues(&options).map_err(issue_error)?;
+        let mut quality =
+            dataset.label_quality_scores(&self.params.scores()).map_err(issue_error)?;
+        let mut outside = 0;
+        for (row, label) in given.iter().enumerate() {
+            let unknown = label.is_some_and(|label| !class_of.contains_key(label));
+            if unknown && text_valid(row) {
+                flags[row] = true;
+                quality[row] = 0.0;
+                outside += 1;
+            }
+        }
+        self.outputs(frame, &flags, &quality, &probabilities.names, &evidence, &dataset, outside)
+    }
+}
+
+/// The place of each record in the order of ids, so that ties do not depend on the order of rows.
+fn id_order(ids: &StringChunked) -> Vec<u32> {
+    let mut order: Vec<(&str, usize)> =
+        ids.iter().enumerate().map(|(row, id)| (id.unwrap_or_default(), row)).collect();
+    order.sort_unstable();
+    let mut keys = vec![0; order.len()];
+    for (place, (_, row)) in order.into_iter().enumerate() {
+        keys[row] = place as u32;
+    }
+    keys
+}
+
+impl IssuesNode {
+    #[allow(clippy::too_many_arguments)]
+    fn outputs(
+        &self,
+        frame: &DataFrame,
+        flags: &[bool],
+        quality: &[f64],
+        names: &[String],
+        evidence: &Evidence<'_>,
+        dataset: &Dataset<'_>,
+        outside: usize,
+    ) -> Result<Outputs, NodeError> {
+        let joint = estimate_joint(evidence.confident_joint(), dataset.class_counts())
+            .map_err(issue_error)?;
+        let mut table = frame.clone();
+        table.with_column(Column::new("is_label_issue".into(), flags))?;
+        let quality: Vec<Option<f64>> =
+            quality.iter().map(|value| Some(*value).filter(|value| !value.is_nan())).collect();
+        table.with_column(Column::new("label_quality".into(), quality))?;
+        let mut outputs = Outputs::frame(table);
+        let found = flags.iter().filter(|flag| **flag).count();
+        outputs.count("labels that look wrong", found, Some(flags.len()));
+        if outside > 0 {
+            outputs.count("of them labels that are no category", outside, None);
+        }
+        outputs.metric("label health", evidence.health());
+        let classes = classes_frame(names, &joint, dataset)?;
+        let pairs = pairs_frame(names, &joint, dataset.labelled())?;
+        Ok(outputs.with("classes", Artifact::Frame(classes)).with("pairs", Artifact::Frame(pairs)))
+    }
+}
+
+fn classes_frame(
+    names: &[String],
+    joint: &label_issues::SquareMatrix<f64>,
+    dataset: &Dataset<'_>,
+) -> Result<DataFrame, NodeError> {
+    let all = class_summaries(joint, dataset.labelled());
+    let numbers = |name: &str, get: &dyn Fn(&label_issues::ClassSummary) -> f64| {
+        Column::new(name.into(), all.iter().map(get).collect::<Vec<f64>>())
+    };
+    let counts = |name: &str, get: &dyn Fn(&label_issues::ClassSummary) -> u64| {
+        Column::new(name.into(), all.iter().map(|c| get(c) as i64).collect::<Vec<i64>>())
+    };
+    crate::columns::frame(vec![
+        string_column("category", all.iter().map(|c| Some(names[c.class].as_str()))),
+        counts("records", &|c| dataset.class_counts()[c.class]),
+        numbers("threshold", &|c| dataset.confident_thresholds()[c.class]),
+        counts("label_issues", &|c| c.label_issues),
+        counts("inverse_label_issues", &|c| c.inverse_label_issues),
+        numbers("label_noise", &|c| c.label_noise),
+        numbers("inverse_label_noise", &|c| c.inverse_label_noise),
+        numbers("label_quality", &|c| c.label_quality),
+    ])
+}
+
+fn pairs_frame(
+    names: &[String],
+    joint: &label_issues::SquareMatrix<f64>,
+    rows: usize,
+) -> Result<DataFrame, NodeError> {
+    let mut all = class_overlaps(joint, rows);
+    all.retain(|pair| pair.rows > 0);
+    crate::columns::frame(vec![
+        string_column("category", all.iter().map(|pair| Some(names[pair.first].as_str()))),
+        string_column("other_category", all.iter().map(|pair| Some(names[pair.second].as_str()))),
+        Column::new("records".into(), all.iter().map(|p| p.rows as i64).collect::<Vec<i64>>()),
+        Column::new(
+            "joint_probability".into(),
+            all.iter().map(|p| p.joint_probability).collect::<Vec<f64>>(),
+        ),
+    ])
+}
