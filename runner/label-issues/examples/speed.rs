@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout)]
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{BufWriter, Read, Write};
 use std::time::Instant;
 
 use label_issues::{
@@ -74,7 +74,6 @@ impl Probabilities for FileSource {
     fn visit(&self, visitor: &mut Visitor<'_>) -> Result<(), Error> {
         let source_error = |error: std::io::Error| Error::Source(error.into());
         let mut file = File::open(&self.path).map_err(source_error)?;
-        file.seek(SeekFrom::Start(0)).map_err(source_error)?;
         let mut bytes = vec![0; BATCH_ROWS * self.classes * 4];
         let mut values = vec![0.0; BATCH_ROWS * self.classes];
         for first in (0..self.rows).step_by(BATCH_ROWS) {

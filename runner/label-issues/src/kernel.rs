@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn lanes_and_rest_agree_with_plain_loops() {
         for length in 0..40_u8 {
-            let values: Vec<f32> = (0..length).map(|n| f32::from(n * 37 % 11)).collect();
+            let values: Vec<f32> = (0..length).map(|n| f32::from(n * 5 % 11)).collect();
             let plain = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             assert_eq!(max_of(&values), plain);
             assert_eq!(position_of(&values, plain), values.iter().position(|v| *v == plain));

@@ -14,7 +14,7 @@
 //! 1. [`Dataset::new`] checks everything that can be wrong and finds the class thresholds.
 //! 2. [`Dataset::evidence`] counts the confident joint and marks each row.
 //! 3. [`Evidence::find_label_issues`] and [`Evidence::num_label_issues`] flag and count;
-//!    [`Dataset::label_quality_scores`] and [`rank`] order.
+//!    [`Dataset::label_quality_scores`] and [`rank()`] order.
 //! 4. [`calibrate`], [`estimate_joint`], [`estimate_latent`], [`class_summaries`] and
 //!    [`class_overlaps`] describe the noise from the joint alone.
 

@@ -37,7 +37,7 @@ pub fn rank(scores: &[f64], ties: TieBreak<'_>) -> Result<Vec<u32>, Error> {
     rank_rows((0..rows).collect(), scores, ties)
 }
 
-/// Sorts some rows (for example the flagged ones) as [`rank`] does.
+/// Sorts some rows (for example the flagged ones) as [`rank()`] does.
 pub fn rank_rows(
     mut rows: Vec<u32>,
     scores: &[f64],

@@ -63,7 +63,7 @@ impl Sample {
         &self.values[row * self.classes..(row + 1) * self.classes]
     }
 
-    /// Returns the sample with row `i` at place `order[i]`'s old row.
+    /// Returns the sample with row `order[i]` as row `i`.
     pub fn with_rows(&self, order: &[usize]) -> Self {
         Self {
             classes: self.classes,
