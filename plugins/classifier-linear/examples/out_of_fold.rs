@@ -55,7 +55,7 @@ fn out_of_fold(
     let texts = Texts::new(&data.offsets, &data.text)?;
     let params: Params = serde_json::from_str(params)?;
     let started = Instant::now();
-    let corpus = Linear::prepare(params, &texts, &quiet)?;
+    let corpus = Linear::prepare(params, &texts, &Context::with_threads(threads))?;
     print!("prepare {:6.3} s ", started.elapsed().as_secs_f64());
     let next = Mutex::new(0..FOLDS);
     let all = Mutex::new(vec![0.0; data.labels.len() * data.classes]);

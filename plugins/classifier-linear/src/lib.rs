@@ -7,6 +7,7 @@
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod ascent;
 mod calibrate;
 mod math;
 mod model;
@@ -55,9 +56,10 @@ impl Classifier for Linear {
     ) -> Result<Model, Error> {
         let classes = training.class_count;
         let Corpus { counts, learning } = corpus;
-        let stride = math::padded(classes);
+        let stride = math::lanes_for(classes) * math::LANES;
         let (weighting, kept) = vectors::Weighting::learn(counts, training.rows, learning, stride);
-        let trained = train::train(counts, &weighting, training, learning, context)?;
+        let source = train::Source { counts, weighting: &weighting, features: kept.idf.len() };
+        let trained = train::train(&source, training, learning, context)?;
         let sample = calibrate::Sample {
             logits: &trained.held_out,
             labels: &trained.held_out_labels,
@@ -70,8 +72,12 @@ impl Classifier for Linear {
             sublinear_tf: learning.sublinear_tf,
             calibration,
             classes,
-            hashes: kept.iter().map(|&feature| counts.hashes()[feature as usize]).collect(),
-            idf: weighting.idf,
+            hashes: kept
+                .features
+                .iter()
+                .map(|&feature| counts.hashes()[feature as usize])
+                .collect(),
+            idf: kept.idf,
             bias: trained.bias,
             weights: trained.weights,
         })

@@ -1,53 +1,209 @@
 //! The few float kernels: rows of class weights times a value, and softmax.
-//! Plain lanes of eight without fused operations, so that any vector width gives the same bytes.
+//! Lanes of eight in a fixed order and without fused operations, so that any vector width gives the
+//! same bytes. All are inlined into the kernels that `plugin_sdk::lanes` runs.
 
 /// Classes are padded to a multiple of this.
 pub(crate) const LANES: usize = 8;
 
-/// Returns the padded number of classes.
-pub(crate) fn padded(classes: usize) -> usize {
-    classes.next_multiple_of(LANES)
+/// Eight classes; aligned so that no load crosses a cache line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C, align(32))]
+pub(crate) struct Lanes(pub [f32; LANES]);
+
+pub(crate) const ZERO: Lanes = Lanes([0.0; LANES]);
+
+/// Lanes kept in registers at once by the row kernels.
+const BLOCK: usize = 8;
+
+/// Returns the number of lanes that hold the classes.
+pub(crate) fn lanes_for(classes: usize) -> usize {
+    classes.div_ceil(LANES)
 }
 
-/// `out += value * row`, both a multiple of [`LANES`] long.
-#[inline]
-pub(crate) fn add_scaled(out: &mut [f32], row: &[f32], value: f32) {
-    let (out, _) = out.as_chunks_mut::<LANES>();
-    let (row, _) = row.as_chunks::<LANES>();
-    for (out, row) in out.iter_mut().zip(row) {
+/// Returns 1 for the classes and 0 for the padding in the last lanes.
+pub(crate) fn last_mask(classes: usize) -> Lanes {
+    let used = (classes - 1) % LANES + 1;
+    Lanes(std::array::from_fn(|lane| f32::from(u8::from(lane < used))))
+}
+
+impl Lanes {
+    #[inline(always)]
+    fn map2(self, other: Lanes, join: impl Fn(f32, f32) -> f32) -> Lanes {
+        let mut out = ZERO;
         for lane in 0..LANES {
-            out[lane] += value * row[lane];
+            out.0[lane] = join(self.0[lane], other.0[lane]);
+        }
+        out
+    }
+
+    #[inline(always)]
+    pub fn add(self, other: Lanes) -> Lanes {
+        self.map2(other, |a, b| a + b)
+    }
+
+    #[inline(always)]
+    pub fn minus(self, other: Lanes) -> Lanes {
+        self.map2(other, |a, b| a - b)
+    }
+
+    #[inline(always)]
+    pub fn times(self, other: Lanes) -> Lanes {
+        self.map2(other, |a, b| a * b)
+    }
+
+    #[inline(always)]
+    pub fn scale(self, factor: f32) -> Lanes {
+        self.map2(self, |a, _| a * factor)
+    }
+
+    #[inline(always)]
+    pub fn max(self, other: Lanes) -> Lanes {
+        self.map2(other, |a, b| if a > b { a } else { b })
+    }
+
+    #[inline(always)]
+    pub fn sum(self) -> f32 {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        ((a + e) + (c + g)) + ((b + f) + (d + h))
+    }
+
+    #[inline(always)]
+    pub fn largest(self) -> f32 {
+        let [a, b, c, d, e, f, g, h] = self.0;
+        a.max(e).max(c.max(g)).max(b.max(f).max(d.max(h)))
+    }
+
+    #[inline(always)]
+    pub fn absolute(self) -> Lanes {
+        self.map2(self, |a, _| a.abs())
+    }
+
+    #[inline(always)]
+    fn exp(self) -> Lanes {
+        self.map2(self, |a, _| exp(a))
+    }
+}
+
+/// Adds the rows of `entries`, each times its value, to `logits`.
+#[inline(always)]
+pub(crate) fn add_rows(weights: &[Lanes], entries: &[(u32, f32)], logits: &mut [Lanes]) {
+    let width = logits.len();
+    let mut start = 0;
+    while start < width {
+        let end = (start + BLOCK).min(width);
+        let out = &mut logits[start..end];
+        match out.len() {
+            1 => add_block::<1>(weights, entries, out, width, start),
+            2 => add_block::<2>(weights, entries, out, width, start),
+            3 => add_block::<3>(weights, entries, out, width, start),
+            4 => add_block::<4>(weights, entries, out, width, start),
+            5 => add_block::<5>(weights, entries, out, width, start),
+            6 => add_block::<6>(weights, entries, out, width, start),
+            7 => add_block::<7>(weights, entries, out, width, start),
+            _ => add_block::<8>(weights, entries, out, width, start),
+        }
+        start = end;
+    }
+}
+
+#[inline(always)]
+fn add_block<const N: usize>(
+    weights: &[Lanes],
+    entries: &[(u32, f32)],
+    out: &mut [Lanes],
+    width: usize,
+    start: usize,
+) {
+    let out: &mut [Lanes; N] = out.try_into().expect("the block is N lanes long");
+    let mut sums = *out;
+    for &(number, value) in entries {
+        let row = &weights[number as usize * width + start..][..N];
+        for (sum, row) in sums.iter_mut().zip(row) {
+            *sum = sum.add(row.scale(value));
+        }
+    }
+    *out = sums;
+}
+
+/// Adds `change`, times the value of each of `entries`, to its row. At most eight lanes.
+#[inline(always)]
+pub(crate) fn spread_row(weights: &mut [Lanes], entries: &[(u32, f32)], change: &[Lanes]) {
+    match change.len() {
+        1 => spread_block::<1>(weights, entries, change),
+        2 => spread_block::<2>(weights, entries, change),
+        3 => spread_block::<3>(weights, entries, change),
+        4 => spread_block::<4>(weights, entries, change),
+        5 => spread_block::<5>(weights, entries, change),
+        6 => spread_block::<6>(weights, entries, change),
+        7 => spread_block::<7>(weights, entries, change),
+        _ => spread_block::<8>(weights, entries, change),
+    }
+}
+
+#[inline(always)]
+fn spread_block<const N: usize>(weights: &mut [Lanes], entries: &[(u32, f32)], change: &[Lanes]) {
+    let change: [Lanes; N] = change.try_into().expect("the change is N lanes long");
+    for &(number, value) in entries {
+        let row = &mut weights[number as usize * N..][..N];
+        for (row, change) in row.iter_mut().zip(&change) {
+            *row = row.add(change.scale(value));
         }
     }
 }
 
-/// Turns logits into probabilities. What lies behind `classes` is padding and becomes 0.
-#[inline]
-pub(crate) fn softmax(logits: &mut [f32], classes: usize) {
-    let (used, padding) = logits.split_at_mut(classes);
-    let most = used.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    for logit in used.iter_mut() {
-        *logit = exp(*logit - most);
+/// The same for one of `width` lanes.
+#[inline(always)]
+pub(crate) fn spread_lanes(
+    weights: &mut [Lanes],
+    entries: &[(u32, f32)],
+    change: Lanes,
+    width: usize,
+    lanes: usize,
+) {
+    for &(number, value) in entries {
+        let weight = &mut weights[number as usize * width + lanes];
+        *weight = weight.add(change.scale(value));
     }
-    let sum: f32 = used.iter().sum();
-    let scale = 1.0 / sum;
-    for value in used.iter_mut() {
-        *value *= scale;
+}
+
+/// Turns logits into probabilities; padding becomes 0. `mask` is that of [`last_mask`].
+#[inline(always)]
+pub(crate) fn softmax(logits: &mut [Lanes], mask: &Lanes) {
+    let Some(last) = logits.last_mut() else { return };
+    // Padding must not be the largest logit.
+    *last = last.times(*mask).add(mask.map2(*mask, |a, _| (a - 1.0) * 1e30));
+    let mut most = logits[0];
+    for logit in &logits[1..] {
+        most = most.max(*logit);
     }
-    padding.fill(0.0);
+    let most = most.largest();
+    let mut sum = ZERO;
+    for logit in logits.iter_mut() {
+        *logit = logit.map2(*logit, |a, _| a - most).exp();
+        sum = sum.add(*logit);
+    }
+    // What the padding adds is below 1e-36, beside the 1 of the largest logit.
+    let scale = 1.0 / sum.sum();
+    for value in logits.iter_mut() {
+        *value = value.scale(scale);
+    }
+    if let Some(last) = logits.last_mut() {
+        *last = last.times(*mask);
+    }
 }
 
 /// e to the power of `x` for `x` at most 0, good to three units in the last place.
 ///
 /// The C library's `expf` differs between systems; this one gives the same bytes everywhere and
 /// runs in vector lanes.
-#[inline]
+#[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     // Below this the result is 0 for a probability.
-    let x = x.max(-87.0);
-    // Adding and taking away 1.5 * 2^23 rounds to an integer.
+    let x = if x > -87.0 { x } else { -87.0 };
+    // Adding and taking away 1.5 * 2^23 rounds to an integer, and leaves it in the low bits.
     const ROUND: f32 = 12_582_912.0;
-    let whole = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let whole = shifted - ROUND;
     // ln 2 in two parts, so that the difference keeps its low bits.
     let rest = (x - whole * 0.693_359_4) - whole * -2.121_944_4e-4;
     let mut value = 1.987_569_1e-4;
@@ -57,7 +213,22 @@ pub(crate) fn exp(x: f32) -> f32 {
     value = value * rest + 1.666_666_5e-1;
     value = value * rest + 5e-1;
     value = value * rest * rest + rest + 1.0;
-    value * f32::from_bits(((whole as i32 + 127) as u32) << 23)
+    // The exponent is added to the bits; the result stays normal above -87.
+    f32::from_bits(value.to_bits().wrapping_add(shifted.to_bits() << 23))
+}
+
+/// The natural logarithm of a positive, normal number, with the same bytes on every system: the C
+/// library's differs with the processor.
+pub(crate) fn ln(x: f64) -> f64 {
+    let bits = x.to_bits();
+    // Splits `x` into a power of two and a factor between the roots of a half and of two.
+    let shifted = bits.wrapping_sub(std::f64::consts::FRAC_1_SQRT_2.to_bits());
+    let exponent = (shifted as i64 >> 52) as f64;
+    let factor = f64::from_bits(bits.wrapping_sub(shifted & (0xfff << 52)));
+    let ratio = (factor - 1.0) / (factor + 1.0);
+    let square = ratio * ratio;
+    let series = (0..11).rev().fold(0.0, |sum, term| sum * square + 1.0 / f64::from(2 * term + 1));
+    exponent * std::f64::consts::LN_2 + 2.0 * ratio * series
 }
 
 #[cfg(test)]
@@ -76,10 +247,18 @@ mod tests {
     }
 
     #[test]
+    fn ln_is_close() {
+        for x in [1e-300, 1e-12, 0.3, 0.705, 0.709, 0.999, 1.0, 1.41, 1.42, 2.0, 3e9, 1e300] {
+            assert!((ln(x) - x.ln()).abs() <= 1e-15 * x.ln().abs().max(1.0), "{x}");
+        }
+        assert_eq!(ln(1.0), 0.0);
+    }
+
+    #[test]
     fn softmax_sums_to_one() {
-        let mut logits = [1.0, 1000.0, -1000.0, 1.0, 7.0, 7.0, 7.0, 7.0];
-        softmax(&mut logits, 3);
-        assert_eq!(logits[1], 1.0);
-        assert_eq!(logits[3..], [0.0; 5]);
+        let mut logits = [Lanes([1.0, 1000.0, -1000.0, 1.0, 7.0, 7.0, 7.0, 7.0])];
+        softmax(&mut logits, &last_mask(3));
+        assert_eq!(logits[0].0[1], 1.0);
+        assert_eq!(logits[0].0[3..], [0.0; 5]);
     }
 }

@@ -17,15 +17,19 @@
 //! Old reader with new data: another format is refused by number. New reader with old data: format
 //! 1 stays readable.
 
+use plugin_sdk::lanes::{Kernel, run_wide};
 use plugin_sdk::text::{Counts, TextSettings, Vocabulary};
 use plugin_sdk::{Context, Error, for_each_part};
 
+use crate::ascent::score;
 use crate::calibrate::Calibration;
-use crate::math::{padded, softmax};
-use crate::train::score;
+use crate::math::{LANES, Lanes, ZERO, lanes_for, last_mask, softmax};
 use crate::vectors::{ABSENT, Vectors, Weighting};
 
 const FORMAT: u32 = 1;
+
+/// Rows between two looks at the cancel flag.
+const ROWS_PER_CHECK: usize = 4096;
 
 /// Weights with everything that is needed to score a text.
 #[derive(Debug, PartialEq)]
@@ -37,9 +41,9 @@ pub struct Model {
     /// By feature, in any order; saved in rising order.
     pub(crate) hashes: Vec<u64>,
     pub(crate) idf: Vec<f32>,
-    pub(crate) bias: Vec<f32>,
-    /// Row-major `[features, padded classes]`.
-    pub(crate) weights: Vec<f32>,
+    pub(crate) bias: Vec<Lanes>,
+    /// Row-major `[features, lanes]`.
+    pub(crate) weights: Vec<Lanes>,
 }
 
 impl Model {
@@ -63,12 +67,11 @@ impl Model {
     /// Finds the model's features among those of a corpus.
     fn weighting(&self, corpus: &Counts) -> Weighting {
         let vocabulary = Vocabulary::of(&self.hashes);
-        let number = |&hash: &u64| vocabulary.find(hash).unwrap_or(ABSENT);
-        Weighting {
-            numbers: corpus.hashes().iter().map(number).collect(),
-            idf: self.idf.clone(),
-            sublinear_tf: self.sublinear_tf,
-        }
+        let feature = |&hash: &u64| match vocabulary.find(hash) {
+            Some(number) => (number, self.idf[number as usize]),
+            None => (ABSENT, 0.0),
+        };
+        Weighting::new(corpus.hashes().iter().map(feature).collect(), self.sublinear_tf)
     }
 
     fn predict_part(
@@ -79,32 +82,18 @@ impl Model {
         scores: &mut [f32],
         context: &Context<'_>,
     ) -> Result<(), Error> {
-        let mut vectors = Vectors::default();
-        let mut logits = vec![0.0; padded(self.classes)];
-        for (step, (&row, out)) in
-            rows.iter().zip(scores.chunks_exact_mut(self.classes)).enumerate()
+        for (rows, scores) in
+            rows.chunks(ROWS_PER_CHECK).zip(scores.chunks_mut(ROWS_PER_CHECK * self.classes))
         {
-            if step % 4096 == 0 {
-                context.check()?;
-            }
-            vectors.clear();
-            weighting.push_row(corpus, row, &mut vectors);
-            score(&self.weights, &self.bias, vectors.get(0), &mut logits);
-            for logit in &mut logits {
-                *logit *= self.calibration.scale;
-            }
-            softmax(&mut logits, self.classes);
-            let even = self.calibration.noise / self.classes as f32;
-            for (out, value) in out.iter_mut().zip(&logits) {
-                *out = (1.0 - self.calibration.noise) * value + even;
-            }
+            context.check()?;
+            run_wide(Predict { model: self, corpus, weighting, rows, scores });
         }
         Ok(())
     }
 
     /// Returns the payload described at the top of this file.
     pub(crate) fn save(&self) -> Vec<u8> {
-        let stride = padded(self.classes);
+        let width = lanes_for(self.classes);
         let mut order: Vec<usize> = (0..self.hashes.len()).collect();
         order.sort_unstable_by_key(|&feature| self.hashes[feature]);
         let features = self.hashes.len();
@@ -120,9 +109,9 @@ impl Model {
         for &feature in &order {
             push_floats(&mut bytes, &[self.idf[feature]]);
         }
-        push_floats(&mut bytes, &self.bias[..self.classes]);
+        push_classes(&mut bytes, &self.bias, self.classes);
         for &feature in &order {
-            push_floats(&mut bytes, &self.weights[feature * stride..][..self.classes]);
+            push_classes(&mut bytes, &self.weights[feature * width..][..width], self.classes);
         }
         bytes
     }
@@ -150,17 +139,18 @@ impl Model {
             return Err(Error::new("the model's features are not in order"));
         }
         let idf = reader.floats(features)?;
-        let stride = padded(classes);
-        let mut bias = reader.floats(classes)?;
-        bias.resize(stride, 0.0);
-        let mut weights = vec![0.0; features * stride];
-        for row in weights.chunks_exact_mut(stride) {
-            for weight in &mut row[..classes] {
-                *weight = reader.float()?;
-            }
+        let width = lanes_for(classes);
+        let mut bias = vec![ZERO; width];
+        reader.classes(&mut bias, classes)?;
+        let mut weights = vec![ZERO; features * width];
+        for row in weights.chunks_exact_mut(width) {
+            reader.classes(row, classes)?;
         }
         let numbers = [scale, noise].into_iter().chain(idf.iter().copied());
-        if numbers.chain(bias.iter().chain(&weights).copied()).any(|value| !value.is_finite()) {
+        if numbers
+            .chain(bias.iter().chain(&weights).flat_map(|lanes| lanes.0))
+            .any(|value| !value.is_finite())
+        {
             return Err(Error::new("the model holds numbers that are not finite"));
         }
         if !(0.0..=1.0).contains(&noise) || scale <= 0.0 {
@@ -168,6 +158,49 @@ impl Model {
         }
         let calibration = Calibration { scale, noise };
         Ok(Model { settings, sublinear_tf, calibration, classes, hashes, idf, bias, weights })
+    }
+}
+
+/// Scores some rows.
+struct Predict<'a> {
+    model: &'a Model,
+    corpus: &'a Counts,
+    weighting: &'a Weighting,
+    rows: &'a [u32],
+    scores: &'a mut [f32],
+}
+
+impl Kernel for Predict<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Predict { model, corpus, weighting, rows, scores } = self;
+        let mut vectors = Vectors::default();
+        let mut logits = vec![ZERO; model.bias.len()];
+        let mask = last_mask(model.classes);
+        let Calibration { scale, noise } = model.calibration;
+        let even = noise / model.classes as f32;
+        for (&row, out) in rows.iter().zip(scores.chunks_exact_mut(model.classes)) {
+            vectors.clear();
+            weighting.push_row(corpus, row, &mut vectors);
+            score(&model.weights, &model.bias, vectors.get(0), &mut logits);
+            for logit in &mut logits {
+                *logit = logit.scale(scale);
+            }
+            softmax(&mut logits, &mask);
+            for (out, lanes) in out.chunks_mut(LANES).zip(&logits) {
+                for (out, value) in out.iter_mut().zip(&lanes.0) {
+                    *out = (1.0 - noise) * value + even;
+                }
+            }
+        }
+    }
+}
+
+fn push_classes(bytes: &mut Vec<u8>, row: &[Lanes], classes: usize) {
+    for (lanes, start) in row.iter().zip((0..classes).step_by(LANES)) {
+        push_floats(bytes, &lanes.0[..LANES.min(classes - start)]);
     }
 }
 
@@ -191,6 +224,13 @@ impl Reader<'_> {
 
     fn float(&mut self) -> Result<f32, Error> {
         self.array().map(f32::from_le_bytes)
+    }
+
+    fn classes(&mut self, row: &mut [Lanes], classes: usize) -> Result<(), Error> {
+        for class in 0..classes {
+            row[class / LANES].0[class % LANES] = self.float()?;
+        }
+        Ok(())
     }
 
     fn floats(&mut self, count: usize) -> Result<Vec<f32>, Error> {

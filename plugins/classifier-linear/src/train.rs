@@ -9,157 +9,75 @@
 //! One thread walks the rows in an order drawn from the seed, so the bytes of a model depend on
 //! nothing else.
 
+use plugin_sdk::lanes::run_wide;
 use plugin_sdk::text::Counts;
 use plugin_sdk::{Context, Error, Training};
 
-use crate::math::{add_scaled, padded, softmax};
+use crate::ascent::{Ascent, HeldOut, Rows, Steps};
+use crate::math::Lanes;
 use crate::params::{ClassWeight, Learning};
-use crate::vectors::{Vectors, Weighting};
-
-/// Value of the feature every row has. Small, so that the intercept is hardly regularised and yet
-/// does not swing with each row.
-pub(crate) const BIAS_VALUE: f32 = 0.5;
-
-/// Bound of the curvature of the loss, turned over; larger steps than the bound of 2 allows are
-/// safe with many classes and reach the optimum sooner.
-const SMOOTHNESS: f32 = 4.0;
+use crate::vectors::Weighting;
 
 /// Rows between two looks at the cancel flag.
 const ROWS_PER_CHECK: usize = 8192;
 
+/// Where row vectors come from.
+pub(crate) struct Source<'a> {
+    pub counts: &'a Counts,
+    pub weighting: &'a Weighting,
+    /// Features of the model.
+    pub features: usize,
+}
+
 /// What training leaves behind.
 pub(crate) struct Trained {
-    /// Row-major `[features, stride]`.
-    pub weights: Vec<f32>,
-    pub bias: Vec<f32>,
-    /// Logits of some training rows without their own share, `[rows, stride]`, and their labels.
-    pub held_out: Vec<f32>,
+    /// Row-major `[features, lanes]`.
+    pub weights: Vec<Lanes>,
+    pub bias: Vec<Lanes>,
+    /// Logits of some training rows without their own share, `[rows, lanes]`, and their labels.
+    pub held_out: Vec<Lanes>,
     pub held_out_labels: Vec<u32>,
     pub held_out_weights: Vec<f32>,
 }
 
 /// Fits weights on the training rows.
 pub(crate) fn train(
-    corpus: &Counts,
-    weighting: &Weighting,
+    source: &Source<'_>,
     training: &Training<'_>,
     learning: &Learning,
     context: &Context<'_>,
 ) -> Result<Trained, Error> {
-    let classes = training.class_count;
-    let stride = padded(classes);
     let order = shuffled(training.rows.len(), training.seed);
-    let row_weights = row_weights(training, learning);
-    let mut vectors = Vectors::default();
-    for &position in &order {
-        weighting.push_row(corpus, training.rows[position as usize], &mut vectors);
-    }
-    let mut state = State {
-        weights: vec![0.0; weighting.idf.len() * stride],
-        bias: vec![0.0; stride],
-        duals: vec![0.0; order.len() * stride],
-        logits: vec![0.0; stride],
-        classes,
-        c: learning.c,
-    };
+    let vectors =
+        source.weighting.vectors(source.counts, order.iter().map(|&at| training.rows[at as usize]));
+    let weights = row_weights(training, learning);
+    let weights: Vec<f32> = order.iter().map(|&at| weights[at as usize]).collect();
+    let labels: Vec<u32> = order.iter().map(|&at| training.labels[at as usize]).collect();
+    let rows = Rows { vectors: &vectors, labels: &labels, weights: &weights };
+    let mut ascent = Ascent::new(rows, source.features, training.class_count, learning.c);
     for epoch in 0..learning.epochs {
-        for (step, &position) in order.iter().enumerate() {
-            if step % ROWS_PER_CHECK == 0 {
-                context.check()?;
-                let done = epoch as f32 + step as f32 / order.len() as f32;
-                context.progress(done / learning.epochs as f32);
-            }
-            let position = position as usize;
-            let label = training.labels[position] as usize;
-            state.step(step, vectors.get(step), label, row_weights[position]);
+        for start in (0..order.len()).step_by(ROWS_PER_CHECK) {
+            context.check()?;
+            let done = epoch as f32 + start as f32 / order.len() as f32;
+            context.progress(done / learning.epochs as f32);
+            let end = order.len().min(start + ROWS_PER_CHECK);
+            run_wide(Steps { ascent: &mut ascent, rows: start..end });
         }
     }
-    let held_out = held_out_count(order.len(), classes);
-    let mut trained = Trained {
-        weights: Vec::new(),
-        bias: Vec::new(),
-        held_out: Vec::with_capacity(held_out * stride),
-        held_out_labels: Vec::with_capacity(held_out),
-        held_out_weights: Vec::with_capacity(held_out),
-    };
-    for (step, &position) in order.iter().enumerate().take(held_out) {
-        trained.held_out.extend_from_slice(state.logits_without(step, vectors.get(step)));
-        trained.held_out_labels.push(training.labels[position as usize]);
-        trained.held_out_weights.push(row_weights[position as usize]);
-    }
-    trained.weights = state.weights;
-    trained.bias = state.bias;
-    Ok(trained)
+    let count = held_out_count(order.len(), training.class_count);
+    let held_out = run_wide(HeldOut { ascent: &ascent, count });
+    Ok(Trained {
+        weights: ascent.weights,
+        bias: ascent.bias,
+        held_out,
+        held_out_labels: labels[..count].to_vec(),
+        held_out_weights: weights[..count].to_vec(),
+    })
 }
 
 /// Enough rows for two numbers, and few enough to cost little beside the training.
 fn held_out_count(rows: usize, classes: usize) -> usize {
     rows.min((400_000 / classes).clamp(500, 4000))
-}
-
-struct State {
-    weights: Vec<f32>,
-    bias: Vec<f32>,
-    /// Dual vector of each row, in training order.
-    duals: Vec<f32>,
-    logits: Vec<f32>,
-    classes: usize,
-    c: f32,
-}
-
-impl State {
-    fn step(&mut self, step: usize, entries: &[(u32, f32)], label: usize, weight: f32) {
-        let stride = self.bias.len();
-        self.score(entries);
-        softmax(&mut self.logits, self.classes);
-        let norm = squared_norm(entries);
-        let rate = SMOOTHNESS / (SMOOTHNESS + self.c * weight * norm);
-        let dual = &mut self.duals[step * stride..][..stride];
-        // The logits become the change of the dual vector.
-        for (change, dual) in self.logits.iter_mut().zip(dual.iter_mut()) {
-            *change = rate * (-weight * *change - *dual);
-        }
-        self.logits[label] += rate * weight;
-        for (change, dual) in self.logits.iter_mut().zip(dual.iter_mut()) {
-            *dual += *change;
-            *change *= self.c;
-        }
-        for &(number, value) in entries {
-            let row = &mut self.weights[number as usize * stride..][..stride];
-            add_scaled(row, &self.logits, value);
-        }
-        add_scaled(&mut self.bias, &self.logits, BIAS_VALUE);
-    }
-
-    fn score(&mut self, entries: &[(u32, f32)]) {
-        score(&self.weights, &self.bias, entries, &mut self.logits);
-    }
-
-    /// Returns the logits of a training row less what the row itself put into the weights.
-    fn logits_without(&mut self, step: usize, entries: &[(u32, f32)]) -> &[f32] {
-        self.score(entries);
-        let stride = self.bias.len();
-        let own = self.c * squared_norm(entries);
-        add_scaled(&mut self.logits, &self.duals[step * stride..][..stride], -own);
-        &self.logits
-    }
-}
-
-/// Rows have a norm of 1, or 0 when they have no feature; the bias comes on top.
-fn squared_norm(entries: &[(u32, f32)]) -> f32 {
-    BIAS_VALUE * BIAS_VALUE + if entries.is_empty() { 0.0 } else { 1.0 }
-}
-
-/// Writes the logits of a row vector.
-#[inline]
-pub(crate) fn score(weights: &[f32], bias: &[f32], entries: &[(u32, f32)], logits: &mut [f32]) {
-    let stride = bias.len();
-    for (logit, bias) in logits.iter_mut().zip(bias) {
-        *logit = BIAS_VALUE * bias;
-    }
-    for &(number, value) in entries {
-        add_scaled(logits, &weights[number as usize * stride..][..stride], value);
-    }
 }
 
 fn row_weights(training: &Training<'_>, learning: &Learning) -> Vec<f32> {

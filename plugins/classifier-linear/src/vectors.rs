@@ -5,6 +5,7 @@
 
 use plugin_sdk::text::Counts;
 
+use crate::math::ln;
 use crate::params::Learning;
 
 /// The number of a feature that a model does not have.
@@ -15,21 +16,35 @@ const MOST_WEIGHTS: usize = 200_000_000;
 
 /// Which features of a corpus count, and how much.
 pub(crate) struct Weighting {
-    /// Number in the model of each feature of the corpus, or [`ABSENT`].
-    pub numbers: Vec<u32>,
+    /// Number in the model of each feature of the corpus, or [`ABSENT`], and its idf.
+    features: Vec<(u32, f32)>,
+    /// Weights of the first few counts, by count.
+    frequencies: [f32; 64],
+    sublinear_tf: bool,
+}
+
+/// The features a model keeps.
+pub(crate) struct Kept {
+    /// Features of the corpus, by number in the model.
+    pub features: Vec<u32>,
     /// By number in the model.
     pub idf: Vec<f32>,
-    pub sublinear_tf: bool,
 }
 
 impl Weighting {
-    /// Learns from the training rows alone; returns the features kept, by number.
+    /// Weighs the features of a corpus, each given as its number in the model and its idf.
+    pub fn new(features: Vec<(u32, f32)>, sublinear_tf: bool) -> Weighting {
+        let frequencies = std::array::from_fn(|count| term_frequency(count, sublinear_tf));
+        Weighting { features, frequencies, sublinear_tf }
+    }
+
+    /// Learns from the training rows alone.
     pub fn learn(
         corpus: &Counts,
         rows: &[u32],
         learning: &Learning,
         stride: usize,
-    ) -> (Weighting, Vec<u32>) {
+    ) -> (Weighting, Kept) {
         let mut frequencies = vec![0_u32; corpus.hashes().len()];
         for &row in rows {
             for &feature in corpus.row(row).0 {
@@ -50,31 +65,49 @@ impl Weighting {
             kept.truncate(most);
             kept.sort_unstable();
         }
-        let mut numbers = vec![ABSENT; corpus.hashes().len()];
+        let mut features = vec![(ABSENT, 0.0); corpus.hashes().len()];
         let mut idf = Vec::with_capacity(kept.len());
         for (number, &feature) in kept.iter().enumerate() {
-            numbers[feature as usize] = number as u32;
             let frequency = f64::from(frequencies[feature as usize]);
-            let value = ((1.0 + rows.len() as f64) / (1.0 + frequency)).ln() + 1.0;
+            let value = ln((1.0 + rows.len() as f64) / (1.0 + frequency)) + 1.0;
             idf.push(if learning.idf { value as f32 } else { 1.0 });
+            features[feature as usize] = (number as u32, idf[number]);
         }
-        (Weighting { numbers, idf, sublinear_tf: learning.sublinear_tf }, kept)
+        (Weighting::new(features, learning.sublinear_tf), Kept { features: kept, idf })
+    }
+
+    /// Returns the vectors of some rows.
+    pub fn vectors(&self, corpus: &Counts, rows: impl Iterator<Item = u32> + Clone) -> Vectors {
+        let mut vectors = Vectors::default();
+        // What is left out of rows is little; growing would copy all entries several times.
+        vectors.entries.reserve_exact(rows.clone().map(|row| corpus.row(row).0.len()).sum());
+        for row in rows {
+            self.push_row(corpus, row, &mut vectors);
+        }
+        vectors
     }
 
     /// Appends the vector of a row: feature numbers and values with a Euclidean norm of 1.
     pub fn push_row(&self, corpus: &Counts, row: u32, out: &mut Vectors) {
         let start = out.entries.len();
         let (features, counts) = corpus.row(row);
+        out.entries.resize(start + features.len(), (0, 0.0));
+        let entries = &mut out.entries[start..];
+        let mut length = 0;
         let mut squares = 0.0_f32;
         for (&feature, &count) in features.iter().zip(counts) {
-            let number = self.numbers[feature as usize];
-            if number == ABSENT {
-                continue;
-            }
-            let value = term_frequency(count, self.sublinear_tf) * self.idf[number as usize];
+            let (number, idf) = self.features[feature as usize];
+            let frequency = self.frequencies.get(usize::from(count));
+            let frequency = frequency
+                .copied()
+                .unwrap_or_else(|| term_frequency(usize::from(count), self.sublinear_tf));
+            // The idf of an absent feature is 0; its entry is written over by the next.
+            let value = frequency * idf;
             squares += value * value;
-            out.entries.push((number, value));
+            entries[length] = (number, value);
+            length += usize::from(number != ABSENT);
         }
+        out.entries.truncate(start + length);
         if squares > 0.0 {
             let scale = 1.0 / squares.sqrt();
             for entry in &mut out.entries[start..] {
@@ -85,12 +118,11 @@ impl Weighting {
     }
 }
 
-#[inline]
-fn term_frequency(count: u16, sublinear: bool) -> f32 {
+fn term_frequency(count: usize, sublinear: bool) -> f32 {
     match (count, sublinear) {
-        (1, _) => 1.0,
-        (count, true) => 1.0 + f32::from(count).ln(),
-        (count, false) => f32::from(count),
+        (0 | 1, _) => count as f32,
+        (count, true) => (1.0 + ln(count as f64)) as f32,
+        (count, false) => count as f32,
     }
 }
 
@@ -105,6 +137,12 @@ impl Vectors {
     pub fn clear(&mut self) {
         self.entries.clear();
         self.ends.clear();
+    }
+
+    #[cfg(test)]
+    pub fn push(&mut self, row: &[(u32, f32)]) {
+        self.entries.extend_from_slice(row);
+        self.ends.push(self.entries.len());
     }
 
     #[inline]

@@ -10,6 +10,7 @@ use crate::error::Error;
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
     raw: Option<&'a abi::Context>,
+    threads: usize,
     _borrow: PhantomData<&'a ()>,
 }
 
@@ -22,16 +23,22 @@ unsafe impl Sync for Context<'_> {}
 impl<'a> Context<'a> {
     /// A context for tests: one thread, never cancelled, progress to nobody.
     pub fn quiet() -> Context<'static> {
-        Context { raw: None, _borrow: PhantomData }
+        Context::with_threads(1)
+    }
+
+    /// The same with more threads; for tests and benchmarks.
+    pub fn with_threads(threads: usize) -> Context<'static> {
+        Context { raw: None, threads: threads.clamp(1, 1024), _borrow: PhantomData }
     }
 
     pub(crate) fn new(raw: &'a abi::Context) -> Context<'a> {
-        Context { raw: Some(raw), _borrow: PhantomData }
+        let threads = raw.threads.clamp(1, 1024) as usize;
+        Context { raw: Some(raw), threads, _borrow: PhantomData }
     }
 
     /// Returns the number of threads the call may use, at least 1.
     pub fn threads(&self) -> usize {
-        self.raw.map_or(1, |raw| raw.threads.clamp(1, 1024) as usize)
+        self.threads
     }
 
     /// Tells the finished share, 0 to 1.

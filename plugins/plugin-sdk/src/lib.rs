@@ -15,6 +15,7 @@ mod arrow_out;
 mod context;
 mod envelope;
 mod error;
+pub mod lanes;
 pub mod text;
 mod threads;
 

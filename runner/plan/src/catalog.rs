@@ -121,6 +121,8 @@ pub enum At {
     Node,
     /// JSON pointer into the parameters, such as `/classifier/plugin`.
     Param(String),
+    /// A key that should not be there, by the same kind of pointer.
+    Key(String),
     /// An input port.
     Input(&'static str),
 }

@@ -5,7 +5,7 @@
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use serde_json::{Map, Value};
 
-use crate::catalog::Finding;
+use crate::catalog::{At, Finding};
 use crate::suggest::suggestion;
 
 /// The property of a schema that keeps a parameter out of keys when it is `false`.
@@ -31,8 +31,8 @@ fn describe(schema: &Value, prefix: &str, error: &jsonschema::ValidationError<'_
             .iter()
             .map(|key| {
                 let known = properties_at(schema, error.instance_path().as_str());
-                let mut finding =
-                    Finding::param(&format!("{pointer}/{key}"), format!("unknown key `{key}`"));
+                let at = At::Key(format!("{pointer}/{key}"));
+                let mut finding = Finding::new(at, format!("unknown key `{key}`"));
                 finding.hint = suggestion(key, known.iter().map(String::as_str), "keys known here");
                 finding
             })

@@ -145,7 +145,7 @@ nodes:
     2:1: unknown key `nmae` (did you mean `name`?)
     4:13: unknown kind `suorce` (did you mean `source`?)
     6:24: node `c`: `k` must be of type integer, not "five"
-    6:35: node `c`: unknown key `mod` (did you mean `mode`?)
+    6:30: node `c`: unknown key `mod` (did you mean `mode`?)
     7:25: `input` reads `cc`, which is no node of this pipeline (did you mean `c`?)
     7:35: node `d`: `mode` is "fst", which is not a choice (did you mean `fast`?)
     8:3: node `e` needs `input`: what to read

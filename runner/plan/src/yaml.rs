@@ -74,6 +74,21 @@ impl Tree {
         }
     }
 
+    /// The entry of a map that a JSON pointer leads to.
+    pub fn entry(&self, pointer: &str) -> Option<(&Name, &Tree)> {
+        let (parent, last) = pointer.rsplit_once('/')?;
+        let mut here = self;
+        for part in parent.split('/').skip(1) {
+            here = match &here.data {
+                Data::Map(_) => here.get(part)?,
+                Data::List(items) => items.get(part.parse::<usize>().ok()?)?,
+                Data::Scalar(_) => return None,
+            };
+        }
+        let Data::Map(entries) = &here.data else { return None };
+        entries.iter().find(|(name, _)| name.text == last).map(|(name, value)| (name, value))
+    }
+
     /// The place of the value a JSON pointer leads to, or of the nearest one above it.
     pub fn locate(&self, pointer: &str) -> Span {
         let mut here = self;

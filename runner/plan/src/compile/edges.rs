@@ -228,34 +228,19 @@ fn problem_of(draft: &Draft, finding: Finding) -> Problem {
 
 /// The place of a finding: an unknown key is shown at the key, anything else at its value.
 pub(super) fn place(at: &At, name: &Name, tree: &Tree) -> Span {
-    match at {
-        At::Node => name.span,
-        At::Input(port) => tree.get(port).map_or(name.span, |tree| tree.span),
-        At::Param(pointer) => {
-            if let Some(span) = key_span(tree, pointer) {
-                return span;
-            }
+    let (pointer, at_key) = match at {
+        At::Node => return name.span,
+        At::Input(port) => return tree.get(port).map_or(name.span, |tree| tree.span),
+        At::Param(pointer) => (pointer, false),
+        At::Key(pointer) => (pointer, true),
+    };
+    match tree.entry(pointer) {
+        // A map or list begins on another line than its key, or at a bracket that says nothing.
+        Some((key, value)) if at_key || !matches!(value.data, Data::Scalar(_)) => key.span,
+        Some((_, value)) => value.span,
+        None => {
             let span = tree.locate(pointer);
             if span == tree.span { name.span } else { span }
         }
     }
-}
-
-/// The place of the last key of a pointer, when its value is no scalar or the key is unknown.
-fn key_span(tree: &Tree, pointer: &str) -> Option<Span> {
-    let (parent, last) = pointer.rsplit_once('/')?;
-    let mut here = tree;
-    for part in parent.split('/').skip(1) {
-        here = match &here.data {
-            Data::Map(_) => here.get(part)?,
-            Data::List(items) => items.get(part.parse::<usize>().ok()?)?,
-            Data::Scalar(_) => return None,
-        };
-    }
-    let Data::Map(entries) = &here.data else { return None };
-    let (name, value) = entries.iter().find(|(name, _)| name.text == last)?;
-    Some(match &value.data {
-        Data::Scalar(_) => value.span,
-        _ => name.span,
-    })
 }

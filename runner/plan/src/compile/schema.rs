@@ -52,7 +52,7 @@ fn node_schema(kind: &dyn KindSignature) -> Value {
             }),
         };
         properties.insert(port.name.to_owned(), value);
-        if port.required {
+        if port.required && port.beside_input.is_none() {
             required.push(json!(port.name));
         }
     }

@@ -1,0 +1,22 @@
+//! The one end-to-end test program: it runs `relabel` as a user would, on data it makes itself.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod bad_plugins;
+mod check;
+mod crash;
+mod demo;
+mod examples;
+mod graph;
+mod issues;
+mod plan;
+mod plugins;
+mod reruns;
+mod review;
+mod run;
+mod runs;
+mod schema;
+mod show;
+mod support;
+mod tidy;
