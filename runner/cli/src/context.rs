@@ -182,7 +182,9 @@ fn plugin_problem(error: &ClassifierSourceError) -> PluginProblem {
             PluginProblem { message: error.to_string(), hint: Some(hint), refused: false }
         }
         ClassifierSourceError::Refused { .. } => {
-            PluginProblem { message: error.to_string(), hint: None, refused: true }
+            let hint =
+                "build it against this version's plugin.h, or name another: `relabel plugins list`";
+            PluginProblem { message: error.to_string(), hint: Some(hint.into()), refused: true }
         }
     }
 }
