@@ -1,7 +1,9 @@
 //! 256-bit BLAKE3 digests.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
+use std::path::Path;
 
 /// A BLAKE3 digest of 32 bytes, shown as 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,6 +12,22 @@ pub struct Digest([u8; 32]);
 impl Digest {
     pub fn of(bytes: &[u8]) -> Digest {
         Digest(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// The digest of everything a reader gives, without holding it in memory.
+    pub fn of_reader(reader: &mut impl io::Read) -> io::Result<Digest> {
+        let mut hasher = Hasher::new();
+        let mut buffer = vec![0; 1 << 18];
+        loop {
+            match reader.read(&mut buffer)? {
+                0 => return Ok(hasher.finish()),
+                n => hasher.update(&buffer[..n]),
+            }
+        }
+    }
+
+    pub fn of_file(path: &Path) -> io::Result<Digest> {
+        Digest::of_reader(&mut File::open(path)?)
     }
 
     pub fn from_bytes(bytes: [u8; 32]) -> Digest {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::digest::{Digest, Hasher};
+use crate::digest::Digest;
 use crate::fs::write_bytes_atomically;
 
 /// A file changed this shortly before it was looked at may change again within the same time
@@ -80,7 +80,7 @@ impl FileDigests {
         if let Some(known) = self.known.get(path).filter(|known| known.stat == stat) {
             return Ok(known.clone());
         }
-        let digest = digest_of(&mut file).map_err(fail)?;
+        let digest = Digest::of_reader(&mut file).map_err(fail)?;
         let stated = StatedDigest { stat: stat.clone(), digest };
         if stat != Stat::of(&file).map_err(fail)? {
             let message = "changed while it was read; run again when it is still";
@@ -105,16 +105,5 @@ impl FileDigests {
             self.dirty = false;
         }
         Ok(())
-    }
-}
-
-fn digest_of(file: &mut File) -> io::Result<Digest> {
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            n => hasher.update(&buffer[..n]),
-        }
     }
 }

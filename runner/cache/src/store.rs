@@ -1,13 +1,13 @@
 //! Records and blobs in a folder.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::digest::{Digest, DigestWriter, Hasher};
+use crate::digest::{Digest, DigestWriter};
 use crate::facts::Facts;
 use crate::fs::write_bytes_atomically;
 use crate::lock::{KeyLock, LockAttempt};
@@ -169,7 +169,7 @@ impl Cache {
         drop(buffer);
         let path = self.blob_path(&digest);
         if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == length)
-            && digest_of_file(&path).is_ok_and(|there| there == digest)
+            && Digest::of_file(&path).is_ok_and(|there| there == digest)
         {
             return Ok((digest, length));
         }
@@ -198,7 +198,7 @@ impl Cache {
     /// A thorough look: do the bytes have their digest?
     pub fn verify_blob(&self, output: &OutputRecord) -> BlobState {
         match self.blob_state(output) {
-            BlobState::Whole => match digest_of_file(&self.blob_path(&output.blob)) {
+            BlobState::Whole => match Digest::of_file(&self.blob_path(&output.blob)) {
                 Ok(digest) if digest == output.blob => BlobState::Whole,
                 Ok(_) => BlobState::Damaged,
                 Err(_) => BlobState::Missing,
@@ -229,18 +229,6 @@ impl Cache {
         std::fs::create_dir_all(&folder)
             .and_then(|()| KeyLock::attempt(&folder.join(key.to_hex()), holder))
             .map_err(|error| self.error("cannot lock a key", error))
-    }
-}
-
-fn digest_of_file(path: &Path) -> io::Result<Digest> {
-    let mut file = File::open(path)?;
-    let mut hasher = Hasher::new();
-    let mut buffer = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finish()),
-            n => hasher.update(&buffer[..n]),
-        }
     }
 }
 

@@ -123,7 +123,7 @@ impl Node for ExportNode {
             NodeError::io(format!("cannot write `{}`: {error}", self.params.path))
         };
         engine::write_atomically(&path, |file| write(&frame, self.format, file)).map_err(failed)?;
-        let digest = digest_of(&path).map_err(failed)?;
+        let digest = Digest::of_file(&path).map_err(failed)?;
         let manifest = manifest(&frame, self.format, &digest)?;
         let manifest_path = manifest_path(&path);
         engine::write_atomically(&manifest_path, |file| {
@@ -139,14 +139,14 @@ impl Node for ExportNode {
         ])?);
         outputs.count(format!("rows written to {}", self.params.path), frame.height(), None);
         outputs.target("file", digest.to_hex());
-        outputs.target("manifest", digest_of(&manifest_path).map_err(failed)?.to_hex());
+        outputs.target("manifest", Digest::of_file(&manifest_path).map_err(failed)?.to_hex());
         Ok(outputs)
     }
 
     fn target_is_current(&self, record: &UnitRecord, base_dir: &Path) -> Result<bool, NodeError> {
         let path = base_dir.join(&self.params.path);
         let is = |wanted: &str, path: &Path| {
-            let digest = digest_of(path).map(|digest| digest.to_hex()).ok();
+            let digest = Digest::of_file(path).map(|digest| digest.to_hex()).ok();
             engine::notes_of(record).into_iter().any(|note| match note {
                 Note::Target { name, digest: written } => {
                     name == wanted && digest.as_ref() == Some(&written)
@@ -162,10 +162,6 @@ fn manifest_path(path: &Path) -> std::path::PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".manifest.json");
     path.with_file_name(name)
-}
-
-fn digest_of(path: &Path) -> std::io::Result<Digest> {
-    Ok(Digest::of(&std::fs::read(path)?))
 }
 
 /// What is in the file and how to prove it: no time, no host, no path.
