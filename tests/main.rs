@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod auto;
 mod bad_input;
 mod bad_plugins;
 mod check;

@@ -258,11 +258,12 @@ impl Events {
     }
 }
 
-/// `oof` or `oof[2]`.
+/// `oof`, `oof[choice]` or `oof[2]`.
 pub fn unit_name(unit: &Value) -> String {
     let node = unit["node"].as_str().unwrap();
     match unit["fold"].as_u64() {
         Some(fold) => format!("{node}[{fold}]"),
+        None if unit["part"] == "choice" => format!("{node}[choice]"),
         None => node.to_owned(),
     }
 }

@@ -16,7 +16,7 @@ use crate::history::{History, HistoryError};
 use crate::node::{Node, NodeError, NodeFactory};
 use crate::resolve::{Judge, Keyed, PlannedUnit, UnitState, Verdict};
 use crate::scheduler::Run;
-use crate::unit::{Unit, Units};
+use crate::unit::{Part, Unit, Units};
 
 /// Why a run could not be carried out at all.
 #[derive(Debug, thiserror::Error)]
@@ -188,7 +188,7 @@ impl Engine<'_> {
             "origins": plan.origins,
             "plugins": plan
                 .steps()
-                .filter_map(|step| step.plugin.as_ref())
+                .flat_map(|step| &step.plugins)
                 .map(|plugin| json!({
                     "name": plugin.name,
                     "version": plugin.version,
@@ -210,7 +210,11 @@ pub(crate) fn input_digests(plan: &Plan, unit: &Unit, records: &[&UnitRecord]) -
                 Some(output) => output.logical,
                 None => record.key,
             },
-            // A piece counts with all its ports.
+            // A fold depends on what was chosen, not on how.
+            None if matches!(unit.name.part, Part::Fold(_)) => {
+                record.outputs.first().map_or(record.key, |chosen| chosen.logical)
+            }
+            // What is put together counts with all its ports.
             None => {
                 let mut hasher = cache::Hasher::new();
                 record.outputs.iter().for_each(|output| {

@@ -80,6 +80,9 @@ impl RunOutcome {
 pub struct UnitEntry {
     pub node: String,
     pub fold: Option<u32>,
+    /// `whole`, `choice` or `fold`; absent in logs of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     pub kind: String,
     pub state: String,
     pub reason: Option<Value>,
@@ -238,7 +241,8 @@ impl RunLog {
 fn unit_entry(event: &Event) -> Option<UnitEntry> {
     let entry = |unit: &UnitName, kind: &str, state: &str| UnitEntry {
         node: unit.node.clone(),
-        fold: unit.fold,
+        fold: unit.fold(),
+        part: Some(unit.part.word().to_owned()),
         kind: kind.to_owned(),
         state: state.to_owned(),
         reason: None,

@@ -28,12 +28,12 @@ pub use event::{Event, Reporter, RunSummary, UnitCounts};
 pub use frame::{FrameError, logical_digest, read_frame, write_frame};
 pub use history::{History, HistoryError, RunOutcome, RunRecord, UnitEntry};
 pub use node::{
-    Artifact, FactContext, Inputs, Node, NodeError, NodeFactory, Note, Outputs, Pieces, RunContext,
+    Artifact, FactContext, Folds, Inputs, Node, NodeError, NodeFactory, Note, Outputs, RunContext,
     notes_of,
 };
 pub use reason::Reason;
 pub use resolve::{PlannedUnit, UnitState};
-pub use unit::{Unit, UnitId, UnitName, Units};
+pub use unit::{Part, Unit, UnitId, UnitName, Units};
 
 /// Where the engine gets the time from.
 pub trait Clock: Send + Sync {

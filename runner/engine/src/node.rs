@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::classifier::{CallContext, Cancel, ClassifierError};
+use crate::unit::Part;
 use cache::{Digest, Facts, FileDigests, FileError, StatedDigest, UnitRecord};
 
 /// What flows along an edge.
@@ -118,6 +119,8 @@ pub struct FactContext<'a> {
     pub(crate) file_digests: &'a mut FileDigests,
     pub(crate) files: &'a mut Vec<(PathBuf, StatedDigest)>,
     pub(crate) now_ns: i128,
+    /// The part of the step whose facts are asked for.
+    pub part: Part,
     pub plan: &'a Plan,
     pub base_dir: &'a Path,
 }
@@ -147,13 +150,15 @@ impl FactContext<'_> {
 #[derive(Debug, Clone, Default)]
 pub struct Inputs {
     pub(crate) entries: Vec<(&'static str, Artifact)>,
-    /// Outputs of the pieces, for a unit that puts them together.
-    pub(crate) pieces: Vec<Outputs>,
+    /// What was chosen before the folds.
+    pub(crate) choice: Option<Outputs>,
+    /// Outputs of the folds, for the unit that puts them together.
+    pub(crate) folds: Vec<Outputs>,
 }
 
 impl Inputs {
     pub fn new(entries: Vec<(&'static str, Artifact)>) -> Inputs {
-        Inputs { entries, pieces: Vec::new() }
+        Inputs { entries, ..Inputs::default() }
     }
 
     pub fn try_frame(&self, port: &str) -> Option<&DataFrame> {
@@ -180,8 +185,12 @@ impl Inputs {
         })
     }
 
-    pub fn pieces(&self) -> &[Outputs] {
-        &self.pieces
+    pub fn choice(&self) -> Option<&Outputs> {
+        self.choice.as_ref()
+    }
+
+    pub fn folds(&self) -> &[Outputs] {
+        &self.folds
     }
 
     pub(crate) fn rows(&self) -> u64 {
@@ -257,11 +266,11 @@ pub trait Node: Send + Sync {
         Ok(())
     }
 
-    /// Runs the unit; for a step in pieces, puts `inputs.pieces()` together.
+    /// Runs the unit; for a step in folds, puts `inputs.folds()` together.
     fn run(&self, context: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError>;
 
-    /// The pieces of a step that has any (`Checked::pieces`).
-    fn pieces(&self) -> Option<&dyn Pieces> {
+    /// The folds of a step that has any (`Checked::folds`).
+    fn folds(&self) -> Option<&dyn Folds> {
         None
     }
 
@@ -272,21 +281,30 @@ pub trait Node: Send + Sync {
     }
 }
 
-/// The pieces of a step: work shared by all of them, and each one.
-pub trait Pieces: Send + Sync {
-    /// What all pieces share; done once in a run, and only if a piece has to run.
+/// The folds of a step: what is chosen before them, work shared by all of them, and each one.
+pub trait Folds: Send + Sync {
+    /// What all folds use, for a step that has a choice to make (`Checked::choice`).
+    ///
+    /// The first artifact is what folds depend on; others may tell how it was found. When the first
+    /// comes out the same as before, the folds are up to date.
+    fn choose(&self, context: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
+        let _ = (context, inputs);
+        Err(NodeError::Internal("this node kind has nothing to choose".into()))
+    }
+
+    /// What all folds share; done once in a run, and only if a fold has to run.
     fn prepare(
         &self,
         context: &RunContext<'_>,
         inputs: &Inputs,
     ) -> Result<Box<dyn Any + Send + Sync>, NodeError>;
 
-    fn run_piece(
+    fn run_fold(
         &self,
         context: &RunContext<'_>,
         inputs: &Inputs,
         shared: &(dyn Any + Send + Sync),
-        piece: u32,
+        fold: u32,
     ) -> Result<Outputs, NodeError>;
 }
 

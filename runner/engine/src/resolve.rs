@@ -10,7 +10,7 @@ use plan::Plan;
 use crate::history::LastFacts;
 use crate::node::{FactContext, Node, NodeError};
 use crate::reason::Reason;
-use crate::unit::{Unit, UnitName};
+use crate::unit::{Part, Unit, UnitName};
 
 /// What a plan says of a unit.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,16 +81,20 @@ impl Judge<'_> {
         let step = self.plan.step(unit.step);
         let mut facts = Facts::new();
         facts.add("kind", format!("{} {}", step.kind, step.kind_version));
-        let part = match unit.name.fold {
-            Some(fold) => format!("piece {fold} of {}", step.pieces),
-            None => "whole".to_owned(),
+        let part = match unit.name.part {
+            Part::Whole => "whole".to_owned(),
+            Part::Choice => "choice".to_owned(),
+            Part::Fold(fold) => format!("fold {fold} of {}", step.folds),
         };
         facts.add("unit", part);
         facts.add_tree("param:", &step.key_params);
         for (n, digest) in inputs.iter().enumerate() {
             match step.inputs.get(n) {
                 Some(input) => facts.add(format!("input:{}", input.port), digest.to_hex()),
-                None => facts.add(format!("input:fold {}", n - step.inputs.len()), digest.to_hex()),
+                None => {
+                    let part = own_part(n - step.inputs.len(), step.choice);
+                    facts.add(format!("input:{}[{part}]", step.kind), digest.to_hex());
+                }
             }
         }
         let mut files = Vec::new();
@@ -99,6 +103,7 @@ impl Judge<'_> {
             file_digests: self.file_digests,
             files: &mut files,
             now_ns: self.now_ns,
+            part: unit.name.part,
             plan: self.plan,
             base_dir: self.base_dir,
         })?;
@@ -135,8 +140,9 @@ impl Judge<'_> {
 
     /// The step, or the port of a step, that gives what arrives on `port`.
     fn giver(&self, unit: &Unit, port: &str) -> Option<String> {
-        if let Some(fold) = port.strip_prefix("fold ") {
-            return Some(format!("{}[{fold}]", unit.name.node));
+        let own = port.strip_prefix(self.plan.step(unit.step).kind);
+        if let Some(part) = own.filter(|part| part.starts_with('[')) {
+            return Some(format!("{}{part}", unit.name.node));
         }
         let inputs = &self.plan.step(unit.step).inputs;
         let input = inputs.iter().find(|input| input.port == port)?;
@@ -161,5 +167,14 @@ impl Judge<'_> {
             None if last.failed => Reason::PreviousFailed,
             None => Reason::OutputMissing,
         }
+    }
+}
+
+/// What a unit reads of its own step: the choice if there is one, then the folds.
+fn own_part(position: usize, choice: bool) -> String {
+    match (choice, position) {
+        (true, 0) => "choice".to_owned(),
+        (true, position) => (position - 1).to_string(),
+        (false, position) => position.to_string(),
     }
 }

@@ -20,7 +20,7 @@ use crate::history::{LastFacts, RunLog};
 use crate::node::{Node, NodeError, notes_of};
 use crate::reason::Reason;
 use crate::resolve::{Judge, Keyed, Verdict};
-use crate::unit::{UnitId, Units};
+use crate::unit::{Part, UnitId, Units};
 use crate::worker::{FixedClock, Job, JobEnd, Memory, Shared};
 
 /// How often a key that another process holds is tried again.
@@ -148,7 +148,7 @@ impl<'a> Run<'a> {
         };
         self.emit(Event::RunFinished(summary.clone()));
         let mut records = HashMap::new();
-        for unit in self.units.iter().filter(|unit| unit.name.fold.is_none()) {
+        for unit in self.units.iter().filter(|unit| unit.name.part == Part::Whole) {
             if let Some(record) = &self.records[unit.id.index()] {
                 records.insert(unit.name.node.clone(), record.clone());
             }
@@ -262,6 +262,7 @@ impl<'a> Run<'a> {
             node: self.nodes[&unit.step].clone(),
             kind: step.kind,
             inputs: step.inputs.clone(),
+            choice: step.choice,
             records: unit
                 .needs
                 .iter()
@@ -467,7 +468,7 @@ impl<'a> Run<'a> {
         }
         let unit = self.units.get(id);
         let step = unit.step;
-        if unit.name.fold.is_none() {
+        if unit.name.part == Part::Whole {
             self.shared.remove(&step);
         }
         for reader in unit.readers.clone() {

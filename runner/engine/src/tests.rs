@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use crate::classifier::Cancel;
 use crate::*;
 
-/// `make` gives the numbers below `n`; `halve` halves what it reads; `fail` and `panic` do that.
+/// `make` gives the numbers below `n`; `halve` halves what it reads; `fail` and `panic` do that;
+/// `choose` takes the tens of `n` and has two folds that repeat it.
 struct TestKind(&'static str);
 
 impl KindSignature for TestKind {
@@ -29,7 +30,9 @@ impl KindSignature for TestKind {
         "for tests"
     }
     fn params_schema(&self) -> Value {
-        json!({"type": "object", "properties": {"n": {"type": "integer", "default": 4}}})
+        // What `choose` makes of its number is a fact of the choice alone.
+        let n = json!({"type": "integer", "default": 4, "x-relabel-key": self.0 != "choose"});
+        json!({"type": "object", "properties": {"n": n}})
     }
     fn input_ports(&self) -> Vec<InputPort> {
         if self.0 == "make" {
@@ -42,7 +45,9 @@ impl KindSignature for TestKind {
     }
     fn check(&self, _: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
         let schema = Schema::new([("x", ColumnType::Integer)]);
-        Ok(Checked { outputs: vec![("", PortType::Frame(schema))], ..Checked::default() })
+        let outputs = vec![("", PortType::Frame(schema))];
+        let choice = self.0 == "choose";
+        Ok(Checked { outputs, choice, folds: if choice { 2 } else { 0 }, ..Checked::default() })
     }
 }
 
@@ -52,6 +57,17 @@ struct TestNode {
 }
 
 impl Node for TestNode {
+    fn facts(&self, context: &mut FactContext<'_>) -> Result<(), NodeError> {
+        if context.part == Part::Choice {
+            context.facts.add("param:n", self.n);
+        }
+        Ok(())
+    }
+
+    fn folds(&self) -> Option<&dyn Folds> {
+        Some(self)
+    }
+
     fn run(&self, _: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
         let values: Vec<i64> = match self.kind.as_str() {
             "make" => (0..self.n).collect(),
@@ -59,10 +75,47 @@ impl Node for TestNode {
                 let column = inputs.frame("input")?.column("x")?.clone();
                 column.i64()?.iter().map(|x| x.unwrap_or(0) / self.n).collect()
             }
+            "choose" => {
+                let folds = inputs.folds().iter().map(|fold| match fold.get("") {
+                    Some(Artifact::Frame(frame)) => frame.height() as i64,
+                    _ => panic!("a fold gives a frame"),
+                });
+                folds.collect()
+            }
             "fail" => return Err(NodeError::input("no luck").with_hint("try again")),
             _ => panic!("on purpose"),
         };
         Ok(Outputs::frame(df!("x" => values)?))
+    }
+}
+
+/// The first artifact of a choice is the tens of `n`, the second all of it.
+impl Folds for TestNode {
+    fn choose(&self, _: &RunContext<'_>, _: &Inputs) -> Result<Outputs, NodeError> {
+        let frame = |rows: i64| Ok::<_, NodeError>(df!("x" => (0..rows).collect::<Vec<i64>>())?);
+        let chosen = Artifact::Frame(frame(self.n / 10)?);
+        Ok(Outputs::default().with("chosen", chosen).with("all", Artifact::Frame(frame(self.n)?)))
+    }
+
+    fn prepare(
+        &self,
+        _: &RunContext<'_>,
+        inputs: &Inputs,
+    ) -> Result<Box<dyn std::any::Any + Send + Sync>, NodeError> {
+        match inputs.choice().and_then(|choice| choice.get("chosen")) {
+            Some(Artifact::Frame(frame)) => Ok(Box::new(frame.clone())),
+            _ => panic!("folds come after the choice"),
+        }
+    }
+
+    fn run_fold(
+        &self,
+        _: &RunContext<'_>,
+        _: &Inputs,
+        shared: &(dyn std::any::Any + Send + Sync),
+        _: u32,
+    ) -> Result<Outputs, NodeError> {
+        Ok(Outputs::frame(shared.downcast_ref::<polars::prelude::DataFrame>().unwrap().clone()))
     }
 }
 
@@ -119,7 +172,7 @@ impl Bench {
     }
 
     fn run_with(&self, nodes: &str, change: impl FnOnce(&mut RunOptions)) -> Vec<String> {
-        let kinds = ["make", "halve", "fail", "panic"];
+        let kinds = ["make", "halve", "fail", "panic", "choose"];
         let catalog =
             Catalog::new(kinds.map(|name| Arc::new(TestKind(name)) as Arc<dyn KindSignature>));
         let text = format!("version: 1\nnodes: {{{nodes}}}");
@@ -160,6 +213,21 @@ fn what_did_not_change_is_not_run_even_when_its_producer_was() {
     let other =
         "a: {kind: make}, z: {kind: halve, n: 1, input: a}, b: {kind: halve, n: 8, input: z}";
     assert_eq!(bench.run(other), ["hit a", "run z: first run", "hit b"]);
+}
+
+#[test]
+fn folds_depend_on_what_was_chosen_and_not_on_how() {
+    let bench = Bench::new();
+    let run =
+        |n: u32| bench.run(&format!("a: {{kind: make}}, c: {{kind: choose, n: {n}, input: a}}"));
+    let units = ["a", "c[choice]", "c[0]", "c[1]", "c"];
+    assert_eq!(run(21), units.map(|unit| format!("run {unit}: first run")));
+    let same = ["hit a", "run c[choice]: n: 21 -> 29", "hit c[0]", "hit c[1]"];
+    assert_eq!(run(29)[..4], same);
+    let other = run(30);
+    assert_eq!(other[1], "run c[choice]: n: 29 -> 30");
+    assert_eq!(other[2..4], ["run c[0]: c[choice] changed", "run c[1]: c[choice] changed"]);
+    assert_eq!(run(21), units.map(|unit| format!("hit {unit}")));
 }
 
 #[test]

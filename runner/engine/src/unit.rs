@@ -1,5 +1,5 @@
-//! Units: what is cached and scheduled. A step is one unit, or one for each piece and one that
-//! puts the pieces together.
+//! Units: what is cached and scheduled. A step is one unit; or one for each fold and one that puts
+//! the folds together; before the folds there may be one that chooses what they all use.
 
 use std::fmt;
 
@@ -15,18 +15,49 @@ impl UnitId {
     }
 }
 
-/// What people call a unit: `oof` or `oof[2]`.
+/// Which part of a step a unit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// All of it, or what puts the folds together.
+    Whole,
+    /// What is chosen before any fold runs.
+    Choice,
+    Fold(u32),
+}
+
+impl Part {
+    /// The word in documents for programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Part::Whole => "whole",
+            Part::Choice => "choice",
+            Part::Fold(_) => "fold",
+        }
+    }
+}
+
+/// What people call a unit: `oof`, `oof[choice]` or `oof[2]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnitName {
     pub node: String,
-    pub fold: Option<u32>,
+    pub part: Part,
+}
+
+impl UnitName {
+    pub fn fold(&self) -> Option<u32> {
+        match self.part {
+            Part::Fold(fold) => Some(fold),
+            Part::Whole | Part::Choice => None,
+        }
+    }
 }
 
 impl fmt::Display for UnitName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.fold {
-            Some(fold) => write!(f, "{}[{fold}]", self.node),
-            None => f.write_str(&self.node),
+        match self.part {
+            Part::Whole => f.write_str(&self.node),
+            Part::Choice => write!(f, "{}[choice]", self.node),
+            Part::Fold(fold) => write!(f, "{}[{fold}]", self.node),
         }
     }
 }
@@ -36,12 +67,11 @@ pub struct Unit {
     pub id: UnitId,
     pub step: StepId,
     pub name: UnitName,
-    /// Units whose outputs this one reads, in the order of the step's inputs; then its pieces.
+    /// Units whose outputs this one reads: those of the step's inputs in their order, then the
+    /// choice if there is one, then the folds.
     pub needs: Vec<UnitId>,
     /// Units that read this one's outputs.
     pub readers: Vec<UnitId>,
-    /// For a unit that puts pieces together.
-    pub pieces: Vec<UnitId>,
 }
 
 /// All units of a plan, or of a selection of its steps.
@@ -66,16 +96,18 @@ impl Units {
                 .iter()
                 .map(|input| whole[input.step.index()].expect("inputs come first"))
                 .collect();
-            let mut add = |fold, needs: Vec<UnitId>, pieces: Vec<UnitId>| {
+            let mut add = |part, needs: Vec<UnitId>| {
                 let id = UnitId(units.len() as u32);
-                let name = UnitName { node: step.name.clone(), fold };
-                units.push(Unit { id, step: step.id, name, needs, readers: Vec::new(), pieces });
+                let name = UnitName { node: step.name.clone(), part };
+                units.push(Unit { id, step: step.id, name, needs, readers: Vec::new() });
                 id
             };
-            let pieces: Vec<UnitId> =
-                (0..step.pieces).map(|n| add(Some(n), inputs.clone(), Vec::new())).collect();
-            let needs = inputs.iter().chain(&pieces).copied().collect();
-            whole[step.id.index()] = Some(add(None, needs, pieces));
+            let mut needs = inputs.clone();
+            needs.extend(step.choice.then(|| add(Part::Choice, inputs)));
+            let folds: Vec<UnitId> =
+                (0..step.folds).map(|fold| add(Part::Fold(fold), needs.clone())).collect();
+            needs.extend(folds);
+            whole[step.id.index()] = Some(add(Part::Whole, needs));
         }
         for n in 0..units.len() {
             let mut needs = units[n].needs.clone();

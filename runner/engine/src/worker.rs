@@ -12,9 +12,9 @@ use crate::classifier::Cancel;
 use crate::frame::{logical_digest, read_frame, write_frame};
 use crate::node::{Artifact, Inputs, Node, NodeError, Outputs, RunContext, notes_to_json};
 use crate::resolve::Keyed;
-use crate::unit::{Unit, UnitId};
+use crate::unit::{Part, Unit, UnitId};
 
-/// What the pieces of a step share, made by the first that needs it.
+/// What the folds of a step share, made by the first that needs it.
 #[derive(Default)]
 pub(crate) struct Shared(Mutex<Option<Arc<dyn Any + Send + Sync>>>);
 
@@ -45,6 +45,8 @@ pub(crate) struct Job {
     /// Held until the record is published.
     pub lock: KeyLock,
     pub inputs: Vec<StepInput>,
+    /// The step has a choice to make before its folds.
+    pub choice: bool,
     /// The record of each unit in `unit.needs`.
     pub records: Vec<Arc<UnitRecord>>,
     pub shared: Arc<Shared>,
@@ -115,20 +117,21 @@ impl Job {
             cancel: &self.cancel,
             threads: self.threads,
         };
-        let outputs = match (self.unit.name.fold, self.node.pieces()) {
-            (Some(piece), Some(pieces)) => {
+        let outputs = match (self.unit.name.part, self.node.folds()) {
+            (Part::Choice, Some(folds)) => folds.choose(&context, &inputs)?,
+            (Part::Fold(fold), Some(folds)) => {
                 let shared = {
                     let mut slot = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
                     match &*slot {
                         Some(shared) => shared.clone(),
                         None => {
                             let made: Arc<dyn Any + Send + Sync> =
-                                Arc::from(pieces.prepare(&context, &inputs)?);
+                                Arc::from(folds.prepare(&context, &inputs)?);
                             slot.insert(made).clone()
                         }
                     }
                 };
-                pieces.run_piece(&context, &inputs, &*shared, piece)?
+                folds.run_fold(&context, &inputs, &*shared, fold)?
             }
             _ => self.node.run(&context, &inputs)?,
         };
@@ -155,7 +158,11 @@ impl Job {
                         outputs = outputs.with(&output.port, artifact);
                     }
                     outputs.notes = crate::node::notes_of(record);
-                    inputs.pieces.push(outputs);
+                    if self.choice && n == self.inputs.len() {
+                        inputs.choice = Some(outputs);
+                    } else {
+                        inputs.folds.push(outputs);
+                    }
                 }
             }
         }

@@ -6,6 +6,9 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod choice;
+mod classes;
+mod classifier;
 mod clean;
 mod columns;
 mod corrections;

@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use engine::classifier::{Classifier, FitRequest, Texts};
+use engine::classifier::{FitRequest, Texts};
 use engine::{Artifact, FactContext, Inputs, Node, NodeError, Outputs, RunContext};
 use plan::{CheckContext, Checked, Finding, InputPort, PortType, World};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::choice;
+use crate::classes::Classes;
+use crate::classifier::{Candidate, ClassifierSpec, plugin_facts};
 use crate::columns::{STRING, frame_port, strings};
 use crate::kind::{Kind, Making};
 use crate::model::{ModelBlob, ModelHeader, model_version};
-use crate::predict::{Classes, ClassifierChoice, plugin_facts};
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Params {
     /// The classifier plugin to train.
-    classifier: ClassifierChoice,
+    classifier: ClassifierSpec,
     #[serde(default = "default_seed")]
     seed: u64,
 }
@@ -44,12 +46,24 @@ impl Kind for Train {
     }
 
     fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
-        let (plugin, plugin_params) = params.classifier.check(context.world, "/classifier")?;
+        let input = context.schema("input");
+        if params.classifier.is_auto() && input.is_some_and(|input| !input.has("record_id")) {
+            let finding =
+                Finding::new(plan::At::Input("input"), "`auto` needs the column `record_id`");
+            return Err(vec![finding.with_hint("keep it, or name a plugin and its parameters")]);
+        }
+        let described = params.classifier.check(context.world, "/classifier")?;
         let mut filled = context.params.clone();
-        filled["classifier"]["params"] = plugin_params;
+        if !params.classifier.is_auto()
+            && let [only] = described.as_slice()
+        {
+            filled["classifier"]["params"] = only.params.clone();
+        }
+        let mut plugins: Vec<_> = described.into_iter().map(|one| one.plugin).collect();
+        plugins.dedup();
         Ok(Checked {
             outputs: vec![("", PortType::Model)],
-            plugin: Some(plugin),
+            plugins,
             params: Some(filled),
             ..Checked::default()
         })
@@ -60,19 +74,19 @@ impl Kind for Train {
     }
 
     fn node(params: Params, making: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {
-        let classifier = making.classifier(&params.classifier.plugin)?;
-        Ok(Box::new(TrainNode { params, classifier }))
+        let candidates = params.classifier.candidates(making)?;
+        Ok(Box::new(TrainNode { params, candidates }))
     }
 }
 
 struct TrainNode {
     params: Params,
-    classifier: Arc<dyn Classifier>,
+    candidates: Vec<Candidate>,
 }
 
 impl Node for TrainNode {
     fn facts(&self, context: &mut FactContext<'_>) -> Result<(), NodeError> {
-        plugin_facts(self.classifier.description(), context);
+        plugin_facts(&self.candidates, context);
         context.taxonomy();
         Ok(())
     }
@@ -88,8 +102,14 @@ impl Node for TrainNode {
             }
         }
         let texts = Texts::from_strs(strings(frame, "text")?.iter());
-        let params = &self.params.classifier.params;
-        let corpus = self.classifier.prepare(&texts, params, context.call())?;
+        let choice = if self.params.classifier.is_auto() {
+            Some(choice::choose(&self.candidates, frame, self.params.seed, context)?)
+        } else {
+            None
+        };
+        let candidate = choice::chosen(&self.candidates, choice.as_ref())?;
+        let params = &candidate.params;
+        let corpus = candidate.classifier.prepare(&texts, params, context.call())?;
         let request = FitRequest {
             rows: &rows,
             labels: &labels,
@@ -98,11 +118,11 @@ impl Node for TrainNode {
             seed: self.params.seed,
         };
         let model = corpus.fit(request, context.call())?;
-        let description = self.classifier.description();
+        let description = candidate.classifier.description();
         let blob = ModelBlob {
             header: ModelHeader {
                 plugin: description.name.clone(),
-                plugin_choice: self.params.classifier.plugin.clone(),
+                plugin_choice: candidate.asked_as.clone(),
                 plugin_version: description.version.clone(),
                 plugin_file_digest: description.file_digest.clone(),
                 params: params.clone(),
@@ -115,6 +135,7 @@ impl Node for TrainNode {
         };
         let bytes = Arc::new(blob.encode());
         let mut outputs = Outputs::default().with("", Artifact::Blob(bytes));
+        outputs.notes.extend(choice.into_iter().flat_map(|choice| choice.notes));
         outputs.count("records learnt from", rows.len(), Some(frame.height()));
         Ok(outputs)
     }

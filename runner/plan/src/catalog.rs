@@ -156,13 +156,15 @@ impl Finding {
 pub struct Checked {
     /// Output ports; the default port is named `""`.
     pub outputs: Vec<(&'static str, PortType)>,
-    /// The classifier plugin, when the kind uses one.
-    pub plugin: Option<PluginDescription>,
+    /// The classifier plugins the kind uses, or may choose from.
+    pub plugins: Vec<PluginDescription>,
     /// Parameters with a plugin's defaults filled in too, where they differ.
     pub params: Option<Value>,
     pub warnings: Vec<Finding>,
-    /// Number of pieces the step is cut into, one unit each; 0 for a step in one piece.
-    pub pieces: u32,
+    /// Number of folds the step is cut into, one unit each; 0 for a step in one unit.
+    pub folds: u32,
+    /// Something is chosen before the folds, in a unit of its own.
+    pub choice: bool,
 }
 
 /// What a node kind declares of itself.

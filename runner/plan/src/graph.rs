@@ -45,9 +45,11 @@ pub struct Step {
     pub key_params: Value,
     pub inputs: Vec<StepInput>,
     pub outputs: Vec<(&'static str, PortType)>,
-    pub plugin: Option<PluginDescription>,
-    /// Units the step is cut into, besides the one that puts them together; 0 for none.
-    pub pieces: u32,
+    pub plugins: Vec<PluginDescription>,
+    /// Folds the step is cut into, besides the unit that puts them together; 0 for none.
+    pub folds: u32,
+    /// A unit before the folds chooses what they use.
+    pub choice: bool,
     pub span: Span,
 }
 
@@ -67,6 +69,13 @@ pub struct Plan {
     pub(crate) graph: DiGraph<Step, ()>,
     /// A topological order in which ties are in the order of names.
     pub(crate) order: Vec<StepId>,
+}
+
+impl Step {
+    /// The units a run of the step consists of.
+    pub fn unit_count(&self) -> u32 {
+        self.folds + u32::from(self.choice) + 1
+    }
 }
 
 impl Plan {

@@ -124,7 +124,7 @@ fn graph_json(plan: &Plan) -> Value {
                 "node": step.name,
                 "kind": step.kind,
                 "params": step.params,
-                "units": step.pieces + 1,
+                "units": step.unit_count(),
                 "ports": step.outputs.iter().map(|(name, _)| name).collect::<Vec<_>>(),
             })
         })

@@ -38,7 +38,8 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 .map(|unit| {
                     json!({
                         "node": unit.unit.node,
-                        "fold": unit.unit.fold,
+                        "fold": unit.unit.fold(),
+                        "part": unit.unit.part.word(),
                         "state": unit.state.code(),
                         "reason": reason_of(&unit.state),
                         "detail": match &unit.state {

@@ -123,9 +123,10 @@ fn show(run: &RunRecord, format: Format) {
     output::result(format!("outcome   {}\n", run.outcome.word()));
     let mut table = Table::new(&["unit", "kind", "state", "reason", "rows", "seconds"]);
     for unit in &run.units {
-        let name = match unit.fold {
-            Some(fold) => format!("{}[{fold}]", unit.node),
-            None => unit.node.clone(),
+        let name = match (unit.fold, unit.part.as_deref()) {
+            (Some(fold), _) => format!("{}[{fold}]", unit.node),
+            (None, Some("choice")) => format!("{}[choice]", unit.node),
+            _ => unit.node.clone(),
         };
         let reason = unit.reason.as_ref().and_then(|reason| reason["text"].as_str());
         let reason = reason.map(str::to_owned).or_else(|| unit.message.clone());

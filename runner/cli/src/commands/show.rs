@@ -1,7 +1,7 @@
 //! `relabel show`: prints a frame from the cache.
 
 use clap::ValueEnum;
-use engine::read_frame;
+use engine::{Part, read_frame};
 use polars::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -45,8 +45,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
         });
     };
     let units = context.engine(&loaded).plan(plan, Some(&[step.id]), &[])?;
-    let key =
-        units.iter().find(|u| u.unit.node == node && u.unit.fold.is_none()).and_then(|u| u.key);
+    let key = units
+        .iter()
+        .find(|u| u.unit.node == node && u.unit.part == Part::Whole)
+        .and_then(|u| u.key);
     let record = key.and_then(|key| loaded.cache.record(&key)).ok_or_else(|| {
         CliError::usage(format!("`{node}` as it is now is not in the cache"))
             .with_hint(format!("run it first: relabel run {} --select {node}", loaded.name))

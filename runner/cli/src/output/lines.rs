@@ -98,7 +98,12 @@ pub struct JsonReporter;
 impl Reporter for JsonReporter {
     fn event(&mut self, event: &Event) {
         let unit_json = |event: &str, unit: &UnitName, more: Value| {
-            let mut value = json!({ "event": event, "node": unit.node, "fold": unit.fold });
+            let mut value = json!({
+                "event": event,
+                "node": unit.node,
+                "fold": unit.fold(),
+                "part": unit.part.word(),
+            });
             if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
                 value.extend(more);
             }

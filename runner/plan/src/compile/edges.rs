@@ -88,8 +88,9 @@ pub(super) fn step_of(id: StepId, draft: &Draft) -> Step {
         key_params: Value::Null,
         inputs: Vec::new(),
         outputs: Vec::new(),
-        plugin: None,
-        pieces: 0,
+        plugins: Vec::new(),
+        folds: 0,
+        choice: false,
         span: draft.name.span,
     }
 }
@@ -130,8 +131,9 @@ pub(super) fn check(
                 step.key_params = key_params(&draft.signature.params_schema(), &params);
                 step.params = params;
                 step.outputs = checked.outputs;
-                step.plugin = checked.plugin;
-                step.pieces = checked.pieces;
+                step.plugins = checked.plugins;
+                step.folds = checked.folds;
+                step.choice = checked.choice;
             }
             Err(findings) => {
                 problems.extend(findings.into_iter().map(|finding| problem_of(draft, finding)));

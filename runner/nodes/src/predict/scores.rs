@@ -1,0 +1,152 @@
+//! Probabilities of all records put together from the folds, and the frames made of them.
+
+use engine::{Artifact, NodeError, Outputs};
+use plan::Taxonomy;
+use polars::prelude::*;
+
+use crate::columns::{integers, string_column, strings};
+
+/// Bins of equal width for the expected calibration error (Guo et al. 2017, section 2).
+const CALIBRATION_BINS: usize = 15;
+
+/// A probability of 0 would make the log-loss infinite.
+const SMALLEST_PROBABILITY: f64 = 1e-15;
+
+/// How good probabilities are, against the given labels.
+pub(super) struct Quality {
+    pub accuracy: f64,
+    /// Mean of the negative natural logarithm of the given label's probability.
+    pub log_loss: f64,
+    /// Mean distance of confidence and accuracy over bins of confidence, 0 to 1.
+    pub calibration_error: f64,
+}
+
+/// Probabilities of all records, by class: `values[class][record]`.
+pub(super) struct Scores {
+    names: Vec<String>,
+    values: Vec<Vec<f32>>,
+}
+
+impl Scores {
+    pub fn gather(height: usize, folds: &[Outputs]) -> Result<Scores, NodeError> {
+        let mut names: Vec<String> = Vec::new();
+        let mut values: Vec<Vec<f32>> = Vec::new();
+        let mut covered = 0;
+        for fold in folds {
+            let Some(Artifact::Frame(frame)) = fold.get("") else {
+                return Err(NodeError::Internal("a fold gave no frame".into()));
+            };
+            if names.is_empty() {
+                let columns = frame.columns().iter().skip(1);
+                names = columns.map(|c| c.name().as_str()["p:".len()..].to_owned()).collect();
+                values = vec![vec![f32::NAN; height]; names.len()];
+            }
+            let rows = integers(frame, "row")?;
+            covered += rows.len();
+            for (class, column) in frame.columns().iter().skip(1).enumerate() {
+                let scores = column.f32()?;
+                for (row, score) in rows.iter().zip(scores.iter()) {
+                    let row = row.and_then(|row| usize::try_from(row).ok()).unwrap_or(usize::MAX);
+                    if let (Some(slot), Some(score)) = (values[class].get_mut(row), score) {
+                        *slot = score;
+                    }
+                }
+            }
+        }
+        if covered != height {
+            let message = format!("the folds cover {covered} of {height} records");
+            return Err(NodeError::Internal(message));
+        }
+        Ok(Scores { names, values })
+    }
+
+    /// The most probable class of a record; the first on a tie.
+    fn best(&self, row: usize) -> usize {
+        let mut best = 0;
+        for class in 1..self.names.len() {
+            if self.values[class][row] > self.values[best][row] {
+                best = class;
+            }
+        }
+        best
+    }
+
+    fn class_of(&self, label: &str) -> Option<usize> {
+        self.names.binary_search_by(|name| name.as_str().cmp(label)).ok()
+    }
+
+    /// How good the probabilities are for the records with a known label; `None` without any.
+    pub fn quality(&self, labels: &StringChunked) -> Option<Quality> {
+        let mut bins = [(0.0_f64, 0.0_f64); CALIBRATION_BINS];
+        let (mut right, mut all, mut loss) = (0.0, 0.0, 0.0);
+        for (row, label) in labels.iter().enumerate() {
+            let Some(class) = label.and_then(|label| self.class_of(label)) else { continue };
+            let best = self.best(row);
+            let confidence = f64::from(self.values[best][row]);
+            let hit = f64::from(u8::from(best == class));
+            let bin = (confidence * CALIBRATION_BINS as f64) as usize;
+            let bin = &mut bins[bin.min(CALIBRATION_BINS - 1)];
+            *bin = (bin.0 + hit, bin.1 + confidence);
+            loss -= f64::from(self.values[class][row]).max(SMALLEST_PROBABILITY).ln();
+            right += hit;
+            all += 1.0;
+        }
+        let off: f64 = bins.iter().map(|(hits, confidence)| (hits - confidence).abs()).sum();
+        (all > 0.0).then(|| Quality {
+            accuracy: right / all,
+            log_loss: loss / all,
+            calibration_error: off / all,
+        })
+    }
+
+    pub fn out_of_fold_frame(
+        &self,
+        input: &DataFrame,
+        taxonomy: Option<&Taxonomy>,
+        audit_run_id: &str,
+        model_version: &str,
+    ) -> Result<DataFrame, NodeError> {
+        let height = input.height();
+        let labels = strings(input, "label")?;
+        let best: Vec<usize> = (0..height).map(|row| self.best(row)).collect();
+        let confidence: Vec<f32> =
+            best.iter().enumerate().map(|(row, class)| self.values[*class][row]).collect();
+        let given: Float32Chunked = labels
+            .iter()
+            .enumerate()
+            .map(|(row, label)| Some(self.values[self.class_of(label?)?][row]))
+            .collect();
+        let approved: Vec<bool> = best
+            .iter()
+            .map(|class| taxonomy.is_none_or(|t| t.contains(&self.names[*class])))
+            .collect();
+        let mut frame = input.clone();
+        if frame.column("original_label").is_err() {
+            let original = input.column("label")?.clone().with_name("original_label".into());
+            frame.with_column(original)?;
+        }
+        frame.rename("label", "given_label".into())?;
+        let predicted = best.iter().map(|class| Some(self.names[*class].as_str()));
+        frame.with_column(string_column("predicted_label", predicted))?;
+        frame.with_column(Column::new("prediction_confidence".into(), confidence))?;
+        let given = given.with_name("given_confidence".into());
+        frame.with_column(given.into_series().into_column())?;
+        frame.with_column(Column::new("predicted_in_taxonomy".into(), approved))?;
+        for (name, text) in [("audit_run_id", audit_run_id), ("model_version", model_version)] {
+            frame.with_column(string_column(name, std::iter::repeat_n(Some(text), height)))?;
+        }
+        Ok(frame)
+    }
+
+    pub fn probabilities_frame(&self, input: &DataFrame) -> Result<DataFrame, NodeError> {
+        if self.names.iter().any(|name| name == "record_id") {
+            let message = "a category is named `record_id`, like the id column";
+            return Err(NodeError::input(message).with_hint("rename the category"));
+        }
+        let mut columns = vec![input.column("record_id")?.clone()];
+        for (name, values) in self.names.iter().zip(&self.values) {
+            columns.push(Column::new(name.as_str().into(), values));
+        }
+        crate::columns::frame(columns)
+    }
+}

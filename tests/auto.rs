@@ -1,0 +1,95 @@
+//! `auto`: which classifier and parameters suit the data is found out once, reported and cached.
+
+use crate::support::Sandbox;
+
+const AMONG: &str = "nodes.oof.classifier.among=[majority, linear]";
+const AUTO: &str = "nodes.oof.classifier.plugin=auto";
+
+#[test]
+fn the_better_plugin_is_chosen_and_what_was_tried_is_told() {
+    let sandbox = Sandbox::audit();
+    let events = sandbox.run(&["--set", AUTO, "--set", AMONG]);
+    let choice = events.unit("oof[choice]");
+    assert_eq!(choice["state"], "run");
+    let notes = choice["notes"].as_array().unwrap();
+    let named = |start: &str| {
+        let is_named =
+            |note: &&serde_json::Value| note["name"].as_str().unwrap().starts_with(start);
+        notes.iter().find(is_named).unwrap_or_else(|| panic!("{start}: {notes:?}")).clone()
+    };
+    let value = |start: &str| named(start)["value"].as_f64().unwrap();
+    assert!(value("accuracy of linear") > value("accuracy of majority") + 0.3);
+    let chosen = notes.iter().filter(|n| n["name"].as_str().unwrap().ends_with(", chosen"));
+    let chosen: Vec<_> = chosen.map(|n| n["name"].as_str().unwrap()).collect();
+    assert_eq!(chosen.len(), 1, "{chosen:?}");
+    assert!(chosen[0].starts_with("accuracy of linear "), "{chosen:?}");
+    let table = sandbox.frame("oof.choice", &["--set", AUTO, "--set", AMONG]);
+    assert_eq!(table[0]["plugin"], "majority");
+    assert_eq!(table.iter().filter(|row| row["chosen"] == true).count(), 1);
+    assert!(table.iter().all(|row| row["accuracy"].as_f64().is_some()), "{table:?}");
+    let model = sandbox.frame("oof", &["--set", AUTO, "--set", AMONG])[0]["model_version"].clone();
+    assert!(model.as_str().unwrap().starts_with("linear "), "{model}");
+}
+
+#[test]
+fn a_choice_is_cached_and_folds_run_again_only_if_it_falls_otherwise() {
+    let sandbox = Sandbox::audit();
+    sandbox.run(&["--set", AUTO, "--set", AMONG]);
+    let again = sandbox.run(&["--set", AUTO, "--set", AMONG]);
+    assert!(again.units("run").is_empty(), "{:?}", again.units("run"));
+    // One candidate fewer, and the same choice.
+    let fewer = "nodes.oof.classifier.among=[linear]";
+    let fewer = sandbox.run(&["--set", AUTO, "--set", fewer]);
+    assert_eq!(fewer.units("run"), ["oof", "oof[choice]"]);
+    let other = sandbox.run(&["--set", AUTO, "--set", "nodes.oof.classifier.among=[majority]"]);
+    assert!(other.units("run").contains(&"oof[3]".to_owned()), "{:?}", other.units("run"));
+}
+
+#[test]
+fn parameters_alone_may_be_chosen() {
+    let sandbox = Sandbox::audit();
+    let auto = "nodes.oof.classifier.params=auto";
+    sandbox.run(&["--set", auto]);
+    let table = sandbox.frame("oof.choice", &["--set", auto]);
+    assert!(table.len() > 1 && table.iter().all(|row| row["plugin"] == "linear"), "{table:?}");
+    let trained =
+        "\n  model: {kind: train, input: valid, classifier: {plugin: linear, params: auto}}\n";
+    let pipeline = sandbox.read("relabel.yaml") + trained.trim_start_matches('\n');
+    sandbox.write("relabel.yaml", pipeline);
+    let model = sandbox.run(&["--select", "model"]).unit("model").clone();
+    let notes = model["notes"].as_array().unwrap().len();
+    assert!(notes > 2, "{model}");
+}
+
+#[test]
+fn a_failing_candidate_does_not_stop_the_others() {
+    let sandbox = Sandbox::audit();
+    crate::support::plugins::compile(
+        &sandbox,
+        "runner/plugin-host/tests/fixtures/broken.c",
+        Some("BREAK_FIT"),
+    );
+    let among = "nodes.oof.classifier.among=[plugin-in-c, linear]";
+    let events = sandbox.run(&["--set", AUTO, "--set", among]);
+    let notes = events.unit("oof[choice]")["notes"].to_string();
+    assert!(notes.contains("plugin-in-c {} could not be tried"), "{notes}");
+    assert!(notes.contains("the moon is in the wrong place"), "{notes}");
+}
+
+#[test]
+fn what_makes_no_sense_is_said_at_the_place() {
+    let sandbox = Sandbox::audit();
+    let says = |sets: &[&str], words: &[&str]| {
+        let mut args = vec!["check"];
+        sets.iter().for_each(|set| args.extend(["--set", set]));
+        sandbox.relabel(&args).code(2).says(words);
+    };
+    let majority = "nodes.oof.classifier.plugin=majority";
+    let params = "nodes.oof.classifier.params=auto";
+    says(&[majority, params], &["plugin `majority` proposes no parameters for `auto`"]);
+    says(&[AUTO, "nodes.oof.classifier.params={c: 1.0}"], &["chooses the parameters too"]);
+    says(&[AMONG], &["`among` goes with `plugin: auto`"]);
+    let typo = "nodes.oof.classifier.among=[lineal]";
+    says(&[AUTO, typo], &["no plugin `lineal`", "did you mean `linear`?"]);
+    says(&[AUTO, "nodes.oof.classifier.among=[]"], &["no plugin is named"]);
+}
