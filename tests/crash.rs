@@ -212,7 +212,7 @@ fn damaged_records_are_as_good_as_none_and_said_so() {
     cut_short(&truncated);
     let (garbled, _) = record_and_blob(&sandbox, "validate", "whole");
     std::fs::write(&garbled, "what is this").unwrap();
-    let (emptied, _) = record_and_blob(&sandbox, "predict", "piece 1 of 5");
+    let (emptied, _) = record_and_blob(&sandbox, "predict", "fold 1 of 5");
     std::fs::write(&emptied, "").unwrap();
     let events = sandbox.run(&[]);
     assert_eq!(events.units("run"), ["folds", "oof[1]", "valid"]);

@@ -29,5 +29,7 @@ fn every_example_is_run_by_a_test() {
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
+    // The comparison needs the peers' packages and minutes; it is for people to run.
+    names.retain(|name| name != "benchmark");
     assert_eq!(names, ["first-audit", "plugin-c"], "a new example needs a test here");
 }

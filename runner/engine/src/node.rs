@@ -244,6 +244,8 @@ pub struct RunContext<'a> {
     pub unit: &'a crate::UnitName,
     /// The unit's key, for ids that are derived from content.
     pub key: Digest,
+    /// What the key is made of.
+    pub facts: &'a Facts,
     pub base_dir: &'a Path,
     pub taxonomy: Option<&'a Taxonomy>,
     pub progress: &'a (dyn Fn(f32) + Send + Sync),

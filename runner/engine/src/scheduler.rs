@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cache::{Facts, FileDigests, KeyLock, LockAttempt, UnitRecord};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use plan::{Plan, StepId};
 
 use crate::classifier::ClassifierError;
@@ -303,10 +303,7 @@ impl<'a> Run<'a> {
     fn wait(&mut self, receiver: &Receiver<Message>, held: bool) {
         // A short tick also notices Ctrl-C, which arrives as a flag.
         let timeout = if held { LOCK_RETRY } else { Duration::from_millis(100) };
-        let message = match receiver.recv_timeout(timeout) {
-            Ok(message) => message,
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
-        };
+        let Ok(message) = receiver.recv_timeout(timeout) else { return };
         match message {
             Message::Progress { unit, fraction, rows } => {
                 let unit = self.units.get(unit).name.clone();

@@ -111,6 +111,7 @@ impl Job {
         let context = RunContext {
             unit: &self.unit.name,
             key: self.keyed.key,
+            facts: &self.keyed.facts,
             base_dir: &self.base_dir,
             taxonomy: self.taxonomy.as_ref(),
             progress: &tell,

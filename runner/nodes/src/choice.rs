@@ -143,6 +143,18 @@ pub(crate) fn choose(
     Ok(outputs)
 }
 
+fn chosen_bytes(choice: &Outputs) -> Result<&[u8], NodeError> {
+    match choice.get(CHOSEN) {
+        Some(Artifact::Blob(bytes)) => Ok(bytes),
+        _ => Err(NodeError::Internal("the choice has no result".into())),
+    }
+}
+
+/// Returns a digest of what was chosen.
+pub(crate) fn digest(choice: &Outputs) -> Result<Digest, NodeError> {
+    chosen_bytes(choice).map(Digest::of)
+}
+
 /// Finds what was chosen among the candidates it was chosen from.
 pub(crate) fn chosen<'a>(
     candidates: &'a [Candidate],
@@ -151,10 +163,7 @@ pub(crate) fn chosen<'a>(
     let found = match choice {
         None => candidates.first(),
         Some(outputs) => {
-            let Some(Artifact::Blob(bytes)) = outputs.get(CHOSEN) else {
-                return Err(NodeError::Internal("the choice has no result".into()));
-            };
-            let wanted: Chosen = serde_json::from_slice(bytes)
+            let wanted: Chosen = serde_json::from_slice(chosen_bytes(outputs)?)
                 .map_err(|error| NodeError::Internal(error.to_string()))?;
             candidates.iter().find(|candidate| Chosen::of(candidate) == wanted)
         }

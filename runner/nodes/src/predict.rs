@@ -10,7 +10,9 @@
 use std::any::Any;
 
 use engine::classifier::{Corpus, FitRequest, Texts};
-use engine::{Artifact, FactContext, Folds, Inputs, Node, NodeError, Outputs, Part, RunContext};
+use engine::{
+    Artifact, FactContext, Facts, Folds, Inputs, Node, NodeError, Outputs, Part, RunContext,
+};
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema, World};
 use polars::prelude::*;
 use schemars::JsonSchema;
@@ -131,7 +133,7 @@ impl Node for PredictNode {
         let scores = Scores::gather(frame.height(), inputs.folds())?;
         let candidate = choice::chosen(&self.candidates, inputs.choice())?;
         let version = model_version(candidate.classifier.description(), &candidate.params);
-        let audit_run_id = context.key.to_hex()[..16].to_owned();
+        let audit_run_id = audit_run_id(context, inputs)?;
         let table = scores.out_of_fold_frame(frame, context.taxonomy, &audit_run_id, &version)?;
         let mut outputs = Outputs::frame(table);
         if let Some(quality) = scores.quality(strings(frame, "label")?) {
@@ -150,6 +152,23 @@ impl Node for PredictNode {
     fn folds(&self) -> Option<&dyn Folds> {
         Some(self)
     }
+}
+
+/// An id that is the same for the same predictions.
+///
+/// That is the unit's key; but what was tried besides the chosen classifier, which is part of the
+/// key, must not make another audit run of the same predictions.
+fn audit_run_id(context: &RunContext<'_>, inputs: &Inputs) -> Result<String, NodeError> {
+    let mut key = context.key;
+    if let Some(choice) = inputs.choice() {
+        let mut facts = Facts::new();
+        for fact in context.facts.iter().filter(|fact| !fact.name.ends_with("[choice]")) {
+            facts.add(fact.name.clone(), fact.value.clone());
+        }
+        facts.add("chosen", choice::digest(choice)?.to_hex());
+        key = facts.key();
+    }
+    Ok(key.to_hex()[..16].to_owned())
 }
 
 impl Folds for PredictNode {
