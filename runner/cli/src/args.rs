@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{check, demo, graph, plan, plugins, review, run, runs, show};
+use crate::commands::{check, demo, exec_plugin, graph, plan, plugins, review, run, runs, show};
 
 /// Finds wrong labels in a labelled data set, has people review them, and rebuilds a clean one.
 #[derive(Debug, Parser)]
@@ -93,4 +93,5 @@ pub enum Command {
     /// Prints the JSON Schema of pipeline files, for editors
     Schema,
     Demo(demo::Args),
+    ExecPlugin(exec_plugin::Args),
 }

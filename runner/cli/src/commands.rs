@@ -7,6 +7,7 @@ use crate::output;
 
 pub mod check;
 pub mod demo;
+pub mod exec_plugin;
 pub mod graph;
 pub mod plan;
 pub mod plugins;
@@ -16,6 +17,9 @@ pub mod runs;
 pub mod show;
 
 pub fn dispatch(args: Args) -> Result<Exit, CliError> {
+    if let Command::ExecPlugin(args) = args.command {
+        return exec_plugin::run(args);
+    }
     let context = Context::new(args.global);
     if context.csv && !matches!(args.command, Command::Show(_)) {
         return Err(CliError::usage("`--format csv` is for `relabel show`")
@@ -36,5 +40,6 @@ pub fn dispatch(args: Args) -> Result<Exit, CliError> {
             Ok(Exit::Done)
         }
         Command::Demo(args) => demo::run(&args, &context),
+        Command::ExecPlugin(args) => exec_plugin::run(args),
     }
 }

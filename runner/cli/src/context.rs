@@ -7,8 +7,11 @@ use std::sync::Arc;
 use engine::classifier::{ClassifierSource, ClassifierSourceError};
 use engine::{Cache, Engine, SystemClock};
 use nodes::BuiltinNodes;
-use plan::{Catalog, PipelineSource, Plan, PluginDescription, PluginProblem, World, WorldError};
-use plugin_host::PluginSource;
+use plan::{
+    Catalog, PipelineSource, Plan, PluginDescription, PluginProblem, PluginRequest, World,
+    WorldError,
+};
+use plugin_host::{Launcher, PluginSource};
 
 use crate::args::{Format, FormatName, Global, PipelineArgs};
 use crate::error::{CliError, Exit};
@@ -36,7 +39,13 @@ pub struct Loaded {
 
 impl Context {
     pub fn new(global: Global) -> Context {
-        let plugins = Arc::new(PluginSource::new(plugin_folders(&global.plugin_path)));
+        let folder = program_folder();
+        let folders = plugin_folders(&global.plugin_path, folder.as_deref());
+        // What is built beside the program is as trusted as the program; cargo builds the libraries
+        // that tests use into `deps`.
+        let own_folders =
+            folder.map_or_else(Vec::new, |folder| vec![folder.join("deps"), folder.clone()]);
+        let plugins = Arc::new(PluginSource::new(folders).isolating(launcher(), own_folders));
         let source: Arc<dyn ClassifierSource> = plugins.clone();
         Context {
             format: global.format.for_tables(),
@@ -63,6 +72,9 @@ impl Context {
         let full = std::path::absolute(&path)?;
         let base_dir = full.parent().map(Path::to_owned).unwrap_or_default();
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let cache_folder = self.cache_folder(&base_dir);
+        self.plugins.keep_descriptions(cache_folder.join("plugins-v1"));
+        let cache = Cache::at(cache_folder);
         let refusals = RefCell::default();
         let world = Outside { base_dir: &base_dir, plugins: &self.plugins, refusals: &refusals };
         let source = PipelineSource { text: &text, default_name: &stem, overrides: &args.set };
@@ -70,7 +82,6 @@ impl Context {
         let plan = plan::compile(&source, &self.catalog, &world).map_err(|errors| {
             CliError::plan(&errors, &name, &text, &args.set, &refusals.borrow())
         })?;
-        let cache = Cache::at(self.cache_folder(&base_dir));
         Ok(Loaded { plan, name, base_dir, cache })
     }
 
@@ -93,16 +104,30 @@ impl Context {
     }
 }
 
+fn program_folder() -> Option<PathBuf> {
+    let program = std::env::current_exe().and_then(std::fs::canonicalize).ok()?;
+    program.parent().map(Path::to_owned)
+}
+
+/// This program, started once more for each process of a plugin.
+fn launcher() -> Launcher {
+    // The file that runs now, even if another was built in its place since.
+    let itself = PathBuf::from("/proc/self/exe");
+    let program = if itself.exists() { Some(itself) } else { std::env::current_exe().ok() };
+    Launcher {
+        program: program.unwrap_or_else(|| PathBuf::from("relabel")),
+        arguments: vec!["exec-plugin".into()],
+        environment: std::env::vars_os().collect(),
+    }
+}
+
 /// `--plugin-path`, then `RELABEL_PLUGIN_PATH`, then the folder of the binary.
-fn plugin_folders(given: &[PathBuf]) -> Vec<PathBuf> {
+fn plugin_folders(given: &[PathBuf], program_folder: Option<&Path>) -> Vec<PathBuf> {
     let mut folders = given.to_vec();
     if let Some(path) = std::env::var_os("RELABEL_PLUGIN_PATH") {
         folders.extend(std::env::split_paths(&path));
     }
-    let binary = std::env::current_exe().and_then(std::fs::canonicalize);
-    if let Some(folder) = binary.ok().as_deref().and_then(Path::parent) {
-        folders.push(folder.to_owned());
-    }
+    folders.extend(program_folder.map(Path::to_owned));
     folders
 }
 
@@ -153,10 +178,11 @@ impl World for Outside<'_> {
             .map_err(|error| WorldError(error.to_string()))
     }
 
-    fn plugin(&self, name: &str) -> Result<PluginDescription, PluginProblem> {
+    fn plugin(&self, request: &PluginRequest<'_>) -> Result<PluginDescription, PluginProblem> {
         // A path starts from the pipeline's folder, like any other path in it.
-        let path = self.base_dir.join(name).display().to_string();
-        match self.plugins.classifier(if name.contains('/') { &path } else { name }) {
+        let path = self.base_dir.join(request.plugin).display().to_string();
+        let plugin = if request.plugin.contains('/') { &path } else { request.plugin };
+        match self.plugins.classifier(&PluginRequest { plugin, ..*request }) {
             Ok(classifier) => Ok(classifier.description().clone()),
             Err(error) => {
                 let problem = plugin_problem(&error);
@@ -170,6 +196,7 @@ impl World for Outside<'_> {
 }
 
 fn plugin_problem(error: &ClassifierSourceError) -> PluginProblem {
+    let message = error.to_string();
     match error {
         ClassifierSourceError::Unknown { name, known, searched } => {
             let hint = match plan::did_you_mean(name, known.iter().map(String::as_str)) {
@@ -179,12 +206,16 @@ fn plugin_problem(error: &ClassifierSourceError) -> PluginProblem {
                 }
                 None => format!("plugins: `{}`", known.join("`, `")),
             };
-            PluginProblem { message: error.to_string(), hint: Some(hint), refused: false }
+            PluginProblem { message, hint: Some(hint), refused: false, key: "plugin" }
         }
         ClassifierSourceError::Refused { .. } => {
             let hint =
                 "build it against this version's plugin.h, or name another: `relabel plugins list`";
-            PluginProblem { message: error.to_string(), hint: Some(hint.into()), refused: true }
+            PluginProblem { message, hint: Some(hint.into()), refused: true, key: "plugin" }
+        }
+        ClassifierSourceError::Isolation { .. } => {
+            let hint = "take `isolation` away, or say `isolation: process`";
+            PluginProblem { message, hint: Some(hint.into()), refused: false, key: "isolation" }
         }
     }
 }

@@ -10,10 +10,12 @@ use crate::error::CliError;
 
 mod fancy;
 mod lines;
+mod repeat;
 mod table;
 
 pub use fancy::FancyReporter;
 pub use lines::{JsonReporter, PlainReporter, unit_line};
+pub use repeat::RepeatHints;
 pub use table::Table;
 
 /// Prints a line of a result. A closed pipe ends the program quietly, as `head` expects.

@@ -4,12 +4,13 @@
 //! Implemented by `plugin-host`. Calls may come from several threads at once: one corpus is shared
 //! by all folds of a step, and each fold fits its own model.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-pub use plan::PluginDescription;
+pub use plan::{Isolation, Limits, PluginDescription, PluginRequest, Transport};
 
 /// Texts in the memory layout of an Arrow `LargeUtf8` array without nulls.
 ///
@@ -84,6 +85,20 @@ pub struct CallContext<'a> {
     pub threads: usize,
 }
 
+/// The end of what a plugin's process wrote to stderr, made harmless; none if it was silent.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastLines(pub Vec<String>);
+
+impl fmt::Display for LastLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        f.write_str("; the last it said:")?;
+        self.0.iter().try_for_each(|line| write!(f, "\n  | {line}"))
+    }
+}
+
 /// Why an operation of a classifier did not give a result.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ClassifierError {
@@ -93,6 +108,20 @@ pub enum ClassifierError {
     /// The plugin broke the contract (shape, NaN, negative, sum, panic, null).
     #[error("plugin `{plugin}` broke its contract in {operation}: {message}")]
     Contract { plugin: String, operation: &'static str, message: String },
+    /// The plugin's own process ended in the middle of a call.
+    #[error("plugin `{plugin}` crashed in {operation}: {ending}{last_lines}")]
+    Crashed {
+        plugin: String,
+        operation: &'static str,
+        /// How the process ended: the name of a signal or an exit status.
+        ending: String,
+        last_lines: LastLines,
+    },
+    /// The plugin's own process was ended, because a call took longer than its limit.
+    #[error(
+        "plugin `{plugin}` took longer than its limit of {seconds} s in {operation}{last_lines}"
+    )]
+    TimedOut { plugin: String, operation: &'static str, seconds: u64, last_lines: LastLines },
     #[error("cancelled")]
     Cancelled,
 }
@@ -160,8 +189,11 @@ pub trait Model: Send + Sync + std::any::Any {
 
 /// Finds plugins by the name a pipeline uses. Implemented by `plugin-host`.
 pub trait ClassifierSource: Send + Sync {
-    /// Loads a plugin by name or by path; loading the same file twice gives the same plugin.
-    fn classifier(&self, name: &str) -> Result<Arc<dyn Classifier>, ClassifierSourceError>;
+    /// Gives a plugin by name or by path; the same file asked for twice is the same plugin.
+    fn classifier(
+        &self,
+        request: &PluginRequest<'_>,
+    ) -> Result<Arc<dyn Classifier>, ClassifierSourceError>;
 }
 
 /// Why a plugin could not be had.
@@ -178,4 +210,7 @@ pub enum ClassifierSourceError {
     /// The file is there, and is not a usable plugin: no library, wrong ABI, refused by its digest.
     #[error("plugin `{name}` at {location} was refused: {reason}")]
     Refused { name: String, location: String, reason: String },
+    /// The plugin may be sound, but cannot be run where the request says.
+    #[error("plugin `{name}` cannot run as asked: {reason}")]
+    Isolation { name: String, reason: String },
 }

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use plan::{
     Accepts, Catalog, CheckContext, Checked, ColumnType, Finding, InputPort, KindSignature,
-    PipelineSource, Plan, PluginDescription, PluginProblem, PortType, Schema, Step, World,
-    WorldError,
+    PipelineSource, Plan, PluginDescription, PluginProblem, PluginRequest, PortType, Schema, Step,
+    World, WorldError,
 };
 use polars::prelude::df;
 use serde_json::{Value, json};
@@ -140,8 +140,8 @@ impl World for NoWorld {
     fn read_text(&self, _: &str) -> Result<String, WorldError> {
         Err(WorldError("none".into()))
     }
-    fn plugin(&self, _: &str) -> Result<PluginDescription, PluginProblem> {
-        Err(PluginProblem { message: "none".into(), hint: None, refused: false })
+    fn plugin(&self, _: &PluginRequest<'_>) -> Result<PluginDescription, PluginProblem> {
+        Err(PluginProblem { message: "none".into(), hint: None, refused: false, key: "plugin" })
     }
 }
 

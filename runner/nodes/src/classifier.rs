@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use engine::classifier::Classifier;
 use engine::{FactContext, NodeError};
-use plan::{Finding, PluginDescription, World};
+use plan::{Finding, Isolation, Limits, PluginDescription, PluginRequest, World};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -39,6 +39,34 @@ pub(crate) struct ClassifierSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-relabel-key" = false))]
     pub among: Option<Vec<String>>,
+    /// Where the plugin runs: shipped libraries run in the process, all others in their own.
+    #[serde(default)]
+    #[schemars(extend("x-relabel-key" = false))]
+    pub isolation: Option<IsolationChoice>,
+    /// Limits of the plugin's own process; a plugin that is given any has one.
+    #[serde(default)]
+    #[schemars(extend("x-relabel-key" = false))]
+    pub limits: Option<LimitsChoice>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum IsolationChoice {
+    Process,
+    InProcess,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LimitsChoice {
+    /// Seconds that a call (prepare, fit, predict) may take; 3600 if absent.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub seconds: Option<u64>,
+    /// Address space of the process in MiB; the memory of the machine if absent.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub memory_mb: Option<u64>,
 }
 
 /// A plugin with parameters, defaults filled in.
@@ -64,6 +92,19 @@ impl ClassifierSpec {
         self.plugin == AUTO || self.params.as_str() == Some(AUTO)
     }
 
+    /// A plugin of this choice as it is asked for.
+    fn request<'a>(&self, plugin: &'a str) -> PluginRequest<'a> {
+        let isolation = self.isolation.map(|choice| match choice {
+            IsolationChoice::Process => Isolation::Process,
+            IsolationChoice::InProcess => Isolation::InProcess,
+        });
+        let limits = self.limits.map_or_else(Limits::default, |limits| Limits {
+            seconds: limits.seconds,
+            memory_mb: limits.memory_mb,
+        });
+        PluginRequest { plugin, isolation, limits }
+    }
+
     /// Describes the plugin, or all that `auto` may choose from, and checks the parameters.
     pub fn check(&self, world: &dyn World, pointer: &str) -> Result<Vec<Described>, Vec<Finding>> {
         let at = |name: &str| format!("{pointer}/{name}");
@@ -81,8 +122,7 @@ impl ClassifierSpec {
         }
         let (mut described, mut findings) = (Vec::new(), Vec::new());
         for name in self.names() {
-            let place = if self.among.is_some() { at("among") } else { at("plugin") };
-            match world.plugin(name) {
+            match world.plugin(&self.request(name)) {
                 Ok(plugin) => match self.params_of(&plugin, &at("params")) {
                     Ok(all) => described.extend(all.into_iter().map(|params| Described {
                         plugin: plugin.clone(),
@@ -92,7 +132,11 @@ impl ClassifierSpec {
                     Err(mut wrong) => findings.append(&mut wrong),
                 },
                 Err(problem) => {
-                    let mut finding = Finding::param(&place, problem.message);
+                    let key = match problem.key {
+                        "plugin" if self.among.is_some() => "among",
+                        key => key,
+                    };
+                    let mut finding = Finding::param(&at(key), problem.message);
                     finding.hint = problem.hint;
                     findings.push(finding);
                 }
@@ -158,7 +202,7 @@ impl ClassifierSpec {
     pub fn candidates(&self, making: &Making<'_>) -> Result<Vec<Candidate>, NodeError> {
         let mut candidates = Vec::new();
         for name in self.names() {
-            let classifier = making.classifier(name)?;
+            let classifier = making.classifier(&self.request(name))?;
             let all = self.params_of(classifier.description(), "").map_err(|findings| {
                 let texts: Vec<String> = findings.into_iter().map(|f| f.message).collect();
                 NodeError::input(texts.join("; "))

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use engine::classifier::{ClassifierSource, Texts};
 use engine::{Artifact, Inputs, Node, NodeError, Outputs, RunContext};
 use plan::{
-    Accepts, CheckContext, Checked, ColumnType, Finding, InputPort, Many, PortType, Schema,
+    Accepts, CheckContext, Checked, ColumnType, Finding, InputPort, Many, PluginRequest, PortType,
+    Schema,
 };
 use polars::prelude::*;
 use schemars::JsonSchema;
@@ -180,8 +181,9 @@ impl EvaluateNode {
     ) -> Result<Predictions, NodeError> {
         let header = &blob.header;
         let source = self.classifiers.as_ref();
-        let classifier = find_classifier(source, &header.plugin_choice, context.base_dir)
-            .or_else(|_| find_classifier(source, &header.plugin, context.base_dir))?;
+        let find =
+            |plugin: &str| find_classifier(source, &PluginRequest::new(plugin), context.base_dir);
+        let classifier = find(&header.plugin_choice).or_else(|_| find(&header.plugin))?;
         if classifier.description().file_digest != header.plugin_file_digest {
             return Err(NodeError::Refused {
                 message: format!(
@@ -191,11 +193,13 @@ impl EvaluateNode {
                 hint: Some("run again, so that the model is trained anew".into()),
             });
         }
+        // Prepared first, so that the process of an isolated plugin that has the texts takes the
+        // model too.
+        let corpus = classifier.prepare(texts, &header.params, context.call())?;
         let model = classifier.load(&blob.model)?;
         if model.class_count() as usize != header.categories.len() {
             return Err(NodeError::input("the model's class count is not that of its header"));
         }
-        let corpus = classifier.prepare(texts, &header.params, context.call())?;
         let rows: Vec<u32> = (0..texts.len() as u32).collect();
         let scores = corpus.predict(model.as_ref(), &rows, context.call())?;
         let mut predictions = Predictions { classes: Vec::new(), confidences: Vec::new() };

@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use engine::classifier::{Classifier, ClassifierSource, ClassifierSourceError};
 use engine::{Node, NodeError, NodeFactory};
-use plan::{Catalog, CheckContext, Checked, Finding, InputPort, KindSignature, Plan, Step, World};
+use plan::{
+    Catalog, CheckContext, Checked, Finding, InputPort, KindSignature, Plan, PluginRequest, Step,
+    World,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -47,28 +50,32 @@ pub(crate) struct Making<'a> {
 }
 
 impl Making<'_> {
-    pub fn classifier(&self, name: &str) -> Result<Arc<dyn Classifier>, NodeError> {
-        find_classifier(self.classifiers.as_ref(), name, &self.plan.base_dir)
+    pub fn classifier(
+        &self,
+        request: &PluginRequest<'_>,
+    ) -> Result<Arc<dyn Classifier>, NodeError> {
+        find_classifier(self.classifiers.as_ref(), request, &self.plan.base_dir)
     }
 }
 
 /// A plugin by name, or by a path that starts from the pipeline's folder.
 pub(crate) fn find_classifier(
     source: &dyn ClassifierSource,
-    name: &str,
+    request: &PluginRequest<'_>,
     base_dir: &Path,
 ) -> Result<Arc<dyn Classifier>, NodeError> {
-    let found = if name.contains('/') {
-        source.classifier(&base_dir.join(name).to_string_lossy())
+    let found = if request.plugin.contains('/') {
+        let path = base_dir.join(request.plugin);
+        source.classifier(&PluginRequest { plugin: &path.to_string_lossy(), ..*request })
     } else {
-        source.classifier(name)
+        source.classifier(request)
     };
     found.map_err(|error| {
         let hint = match error {
             ClassifierSourceError::Unknown { .. } => {
                 Some("`relabel plugins list` shows what there is".to_owned())
             }
-            ClassifierSourceError::Refused { .. } => None,
+            ClassifierSourceError::Refused { .. } | ClassifierSourceError::Isolation { .. } => None,
         };
         NodeError::Refused { message: error.to_string(), hint }
     })

@@ -9,36 +9,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::plugin::{PluginDescription, PluginProblem, PluginRequest};
 use crate::schema::{ColumnType, PortType, Schema};
 use crate::taxonomy::Taxonomy;
-
-/// What a plugin says of itself, before any data are shown to it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PluginDescription {
-    /// The word in the pipeline file, such as `linear`.
-    pub name: String,
-    /// The plugin's own version, `MAJOR.MINOR.PATCH`.
-    pub version: String,
-    pub description: String,
-    pub licence: String,
-    /// Names of optional abilities; unknown ones are ignored.
-    pub capabilities: Vec<String>,
-    /// JSON Schema of the parameters object, with a default for every optional property.
-    pub params_schema: Value,
-    /// BLAKE3 of the plugin's file, 64 hexadecimal digits.
-    pub file_digest: String,
-    /// Where it was found, for messages; not part of any key.
-    pub location: String,
-}
-
-/// Why a plugin could not be described.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginProblem {
-    pub message: String,
-    pub hint: Option<String>,
-    /// It is there and was refused (ABI, digest, trust), as opposed to not found.
-    pub refused: bool,
-}
 
 /// Why something outside could not be read; the text says what and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,7 +27,7 @@ pub trait World {
     /// A small text file, by a path relative to `base_dir`.
     fn read_text(&self, path: &str) -> Result<String, WorldError>;
     /// A classifier plugin by name or path.
-    fn plugin(&self, name: &str) -> Result<PluginDescription, PluginProblem>;
+    fn plugin(&self, request: &PluginRequest<'_>) -> Result<PluginDescription, PluginProblem>;
 }
 
 /// How many things a port takes.

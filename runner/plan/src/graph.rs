@@ -6,8 +6,8 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
-use crate::catalog::PluginDescription;
 use crate::expand::Origin;
+use crate::plugin::PluginDescription;
 use crate::problem::{Problem, Span};
 use crate::schema::PortType;
 use crate::taxonomy::Taxonomy;

@@ -12,6 +12,7 @@ mod compile;
 mod expand;
 mod graph;
 mod params;
+mod plugin;
 mod problem;
 mod schema;
 mod select;
@@ -25,12 +26,13 @@ mod tests;
 
 pub use catalog::{
     Accepts, At, Catalog, CheckContext, Checked, Finding, InputPort, InputSchema, KindSignature,
-    Many, PluginDescription, PluginProblem, World, WorldError,
+    Many, World, WorldError,
 };
 pub use compile::{PipelineSource, compile, pipeline_schema};
 pub use expand::Origin;
 pub use graph::{Plan, Step, StepId, StepInput};
 pub use params::{fill_defaults, key_params, validate};
+pub use plugin::{Isolation, Limits, PluginDescription, PluginProblem, PluginRequest, Transport};
 pub use problem::{PlanErrors, Problem, SourceName, Span};
 pub use schema::{Column, ColumnType, PortType, Schema};
 pub use select::{SelectError, select};

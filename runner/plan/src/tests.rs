@@ -25,8 +25,13 @@ impl World for TestWorld {
             _ => Err(WorldError("no such file".into())),
         }
     }
-    fn plugin(&self, _: &str) -> Result<PluginDescription, PluginProblem> {
-        Err(PluginProblem { message: "none here".into(), hint: None, refused: false })
+    fn plugin(&self, _: &PluginRequest<'_>) -> Result<PluginDescription, PluginProblem> {
+        Err(PluginProblem {
+            message: "none here".into(),
+            hint: None,
+            refused: false,
+            key: "plugin",
+        })
     }
 }
 

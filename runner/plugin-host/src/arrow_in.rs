@@ -1,39 +1,18 @@
-//! Reads and checks the scores a plugin returns. Nothing is believed: type, shape, pointers and
-//! every single value are looked at before the scores leave this module.
+//! Reads the scores a library returns. Nothing is believed: type, shape and pointers are looked at
+//! before a value is; the values themselves are the matter of `scores`.
 
 use std::ffi::{CStr, c_char};
 use std::slice;
 
 use plugin_abi::{ArrowArray, ArrowSchema};
 
-/// How far the sum of a row may be from 1.
-const SUM_TOLERANCE: f64 = 1e-3;
-
-/// Copies scores out of a plugin's array, each row divided by its sum.
+/// Gives the values of a plugin's array, `rows` times `classes` of them, row by row.
 ///
 /// # Safety
 ///
 /// Both structs were filled by a plugin that keeps the Arrow contract: pointers are null or live,
 /// and buffers are as long as the lengths say.
-pub(crate) unsafe fn read_scores(
-    schema: &ArrowSchema,
-    array: &ArrowArray,
-    rows: usize,
-    classes: usize,
-) -> Result<Vec<f32>, String> {
-    // SAFETY: the caller's promise.
-    let values = unsafe { checked_values(schema, array, rows, classes)? };
-    let mut scores = Vec::with_capacity(values.len());
-    for (row, given) in values.chunks_exact(classes).enumerate() {
-        push_normalised(&mut scores, given).map_err(|reason| format!("row {row}: {reason}"))?;
-    }
-    Ok(scores)
-}
-
-/// # Safety
-///
-/// As for [`read_scores`].
-unsafe fn checked_values<'a>(
+pub(crate) unsafe fn score_values<'a>(
     schema: &ArrowSchema,
     array: &'a ArrowArray,
     rows: usize,
@@ -114,53 +93,4 @@ unsafe fn read_format<'a>(format: *const c_char, what: &str) -> Result<&'a str, 
     unsafe { CStr::from_ptr(format) }
         .to_str()
         .map_err(|_| format!("returned {what} with a type that is not UTF-8"))
-}
-
-/// Sums in float64 and in class order, so that the bytes depend on nothing else.
-fn push_normalised(scores: &mut Vec<f32>, row: &[f32]) -> Result<(), String> {
-    let mut sum = 0.0;
-    let mut usable = true;
-    for &value in row {
-        // Written so that NaN fails too.
-        usable &= value >= 0.0 && value.is_finite();
-        sum += f64::from(value);
-    }
-    if !usable {
-        let (class, value) = row
-            .iter()
-            .enumerate()
-            .find(|(_, value)| !(**value >= 0.0 && value.is_finite()))
-            .expect("a value was not usable");
-        return Err(format!("class {class} has probability {value}"));
-    }
-    if (sum - 1.0).abs() > SUM_TOLERANCE {
-        return Err(format!("the probabilities sum to {sum}"));
-    }
-    scores.extend(row.iter().map(|&value| (f64::from(value) / sum) as f32 + 0.0));
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(row: &[f32]) -> Result<Vec<f32>, String> {
-        let mut scores = Vec::new();
-        push_normalised(&mut scores, row).map(|()| scores)
-    }
-
-    #[test]
-    fn rows_are_divided_by_their_sum() {
-        assert_eq!(check(&[0.5, 0.5]), Ok(vec![0.5, 0.5]));
-        let scores = check(&[0.3, 0.7005]).unwrap();
-        assert!((scores.iter().sum::<f32>() - 1.0).abs() < 1e-6);
-    }
-
-    #[test]
-    fn bad_values_are_named() {
-        assert!(check(&[0.5, f32::NAN]).unwrap_err().contains("class 1"));
-        assert!(check(&[-0.1, 1.1]).unwrap_err().contains("class 0 has probability -0.1"));
-        assert!(check(&[f32::INFINITY, 0.0]).unwrap_err().contains("inf"));
-        assert!(check(&[0.5, 0.6]).unwrap_err().contains("sum to 1.1"));
-    }
 }

@@ -6,16 +6,18 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use engine::classifier::{
-    CallContext, Classifier, ClassifierError, ClassifierSourceError, Corpus, FitRequest, Model,
-    PluginDescription, Texts,
+    CallContext, Classifier, ClassifierError, ClassifierSourceError, Corpus, FitRequest, Isolation,
+    Model, PluginDescription, Texts, Transport,
 };
 use plugin_abi as abi;
 use serde_json::Value;
 
-use crate::arrow_in::read_scores;
+use crate::arrow_in::score_values;
 use crate::arrow_out::{BorrowedTexts, BorrowedValues};
 use crate::call::{broke, check_status, failed, refuse_broken, with_context};
+use crate::description::Origin;
 use crate::instance::Instance;
+use crate::scores::normalised;
 
 /// Makes a classifier from an entry function that is linked into this program.
 ///
@@ -29,8 +31,14 @@ pub unsafe fn load_static(
     name: &str,
 ) -> Result<Arc<dyn Classifier>, ClassifierSourceError> {
     let location = "<linked into this program>";
+    let origin = Origin {
+        digest: "0".repeat(64),
+        location: location.to_owned(),
+        transport: Transport::Library,
+        isolation: Isolation::InProcess,
+    };
     // SAFETY: the caller's promise; linked code is never unloaded.
-    match unsafe { Instance::new(entry, location, &"0".repeat(64)) } {
+    match unsafe { Instance::new(entry, &origin) } {
         Ok(instance) => Ok(Arc::new(HostClassifier::new(Arc::new(instance)))),
         Err(reason) => Err(ClassifierSourceError::Refused {
             name: name.to_owned(),
@@ -61,6 +69,25 @@ impl Classifier for HostClassifier {
         params: &Value,
         context: CallContext<'_>,
     ) -> Result<Box<dyn Corpus>, ClassifierError> {
+        Ok(Box::new(self.prepare_corpus(texts, params, context)?))
+    }
+
+    fn load(&self, bytes: &[u8]) -> Result<Box<dyn Model>, ClassifierError> {
+        Ok(Box::new(self.load_model(bytes)?))
+    }
+}
+
+impl HostClassifier {
+    pub fn is_broken(&self) -> bool {
+        self.instance.is_broken()
+    }
+
+    pub fn prepare_corpus(
+        &self,
+        texts: &Texts,
+        params: &Value,
+        context: CallContext<'_>,
+    ) -> Result<HostCorpus, ClassifierError> {
         const OPERATION: &str = "prepare";
         let instance = &self.instance;
         refuse_broken(instance, OPERATION)?;
@@ -91,10 +118,10 @@ impl Classifier for HostClassifier {
         check_status(instance, OPERATION, status, &error)?;
         let release = instance.functions.release_corpus;
         let handle = Handle::new(instance, handle, release, OPERATION)?;
-        Ok(Box::new(HostCorpus { handle, rows: texts.len() }))
+        Ok(HostCorpus { handle, rows: texts.len() })
     }
 
-    fn load(&self, bytes: &[u8]) -> Result<Box<dyn Model>, ClassifierError> {
+    pub fn load_model(&self, bytes: &[u8]) -> Result<HostModel, ClassifierError> {
         const OPERATION: &str = "load";
         let instance = &self.instance;
         refuse_broken(instance, OPERATION)?;
@@ -119,7 +146,7 @@ impl Classifier for HostClassifier {
             let message = format!("returned a model of {class_count} classes");
             return Err(broke(instance, OPERATION, message));
         }
-        Ok(Box::new(HostModel { handle, class_count }))
+        Ok(HostModel { handle, class_count })
     }
 }
 
@@ -156,7 +183,7 @@ impl Drop for Handle {
     }
 }
 
-struct HostCorpus {
+pub(crate) struct HostCorpus {
     handle: Handle,
     rows: usize,
 }
@@ -179,6 +206,31 @@ impl Corpus for HostCorpus {
         request: FitRequest<'_>,
         context: CallContext<'_>,
     ) -> Result<Box<dyn Model>, ClassifierError> {
+        Ok(Box::new(self.fit_model(request, context)?))
+    }
+
+    fn predict(
+        &self,
+        model: &dyn Model,
+        rows: &[u32],
+        context: CallContext<'_>,
+    ) -> Result<Vec<f32>, ClassifierError> {
+        let instance = &self.handle.instance;
+        let model = model
+            .as_any()
+            .downcast_ref::<HostModel>()
+            .filter(|model| Arc::ptr_eq(&model.handle.instance, instance))
+            .ok_or_else(|| failed(instance, "predict", "the model is of another plugin"))?;
+        self.scores(model, rows, context, normalised)
+    }
+}
+
+impl HostCorpus {
+    pub fn fit_model(
+        &self,
+        request: FitRequest<'_>,
+        context: CallContext<'_>,
+    ) -> Result<HostModel, ClassifierError> {
         const OPERATION: &str = "fit";
         let instance = &self.handle.instance;
         refuse_broken(instance, OPERATION)?;
@@ -211,24 +263,22 @@ impl Corpus for HostCorpus {
         check_status(instance, OPERATION, status, &error)?;
         let release = instance.functions.release_model;
         let handle = Handle::new(instance, handle, release, OPERATION)?;
-        Ok(Box::new(HostModel { handle, class_count: request.class_count }))
+        Ok(HostModel { handle, class_count: request.class_count })
     }
 
-    fn predict(
+    /// Scores of a model of this instance; `take` makes them of the values as they came.
+    pub fn scores(
         &self,
-        model: &dyn Model,
+        model: &HostModel,
         rows: &[u32],
         context: CallContext<'_>,
+        take: impl FnOnce(&[f32], usize) -> Result<Vec<f32>, String>,
     ) -> Result<Vec<f32>, ClassifierError> {
         const OPERATION: &str = "predict";
         let instance = &self.handle.instance;
         refuse_broken(instance, OPERATION)?;
         self.check_rows(rows, OPERATION)?;
-        let model = model
-            .as_any()
-            .downcast_ref::<HostModel>()
-            .filter(|model| Arc::ptr_eq(&model.handle.instance, instance))
-            .ok_or_else(|| failed(instance, OPERATION, "the model is of another plugin"))?;
+        let classes = model.class_count as usize;
         let row_array = BorrowedValues::new(rows);
         let mut schema = abi::ArrowSchema::empty();
         let mut scores = abi::ArrowArray::empty();
@@ -250,12 +300,13 @@ impl Corpus for HostCorpus {
         });
         check_status(instance, OPERATION, status, &error)?;
         // SAFETY: the plugin reported success, so both structs are as `plugin.h` says.
-        unsafe { read_scores(&schema, &scores, rows.len(), model.class_count as usize) }
+        unsafe { score_values(&schema, &scores, rows.len(), classes) }
+            .and_then(|values| take(values, classes))
             .map_err(|reason| broke(instance, OPERATION, reason))
     }
 }
 
-struct HostModel {
+pub(crate) struct HostModel {
     handle: Handle,
     class_count: u32,
 }

@@ -8,6 +8,7 @@ use plugin_abi as abi;
 use serde_json::Value;
 
 use crate::call;
+use crate::description::{About, Origin};
 
 /// More than any plugin has; ends the walk over a list that lacks its null.
 const MOST_CAPABILITIES: usize = 1000;
@@ -47,11 +48,7 @@ impl Instance {
     ///
     /// `entry` is the entry function of a plugin that keeps the contract of `plugin.h`, and its
     /// code stays loaded for the rest of the process.
-    pub unsafe fn new(
-        entry: abi::EntryFn,
-        location: &str,
-        file_digest: &str,
-    ) -> Result<Instance, String> {
+    pub unsafe fn new(entry: abi::EntryFn, origin: &Origin) -> Result<Instance, String> {
         let mut table = abi::ClassifierTable::empty();
         let mut error = abi::Error::empty();
         // SAFETY: both out-parameters are writable, zeroed, and of the version asked for.
@@ -68,7 +65,7 @@ impl Instance {
         }
         let functions = checked_functions(&holder.0)?;
         // SAFETY: the table is live and comes from the plugin.
-        let description = unsafe { describe(&holder.0, location, file_digest)? };
+        let description = unsafe { describe(&holder.0, origin)? };
         let broken = AtomicBool::new(false);
         Ok(Instance { table: holder.into_table(), functions, description, broken })
     }
@@ -146,8 +143,7 @@ fn checked_functions(table: &abi::ClassifierTable) -> Result<Functions, String> 
 /// `table` is live and was filled by a plugin that keeps the contract.
 unsafe fn describe(
     table: &abi::ClassifierTable,
-    location: &str,
-    file_digest: &str,
+    origin: &Origin,
 ) -> Result<PluginDescription, String> {
     let describe = table.describe.ok_or("function `describe` is missing")?;
     let mut raw = abi::Description::empty();
@@ -159,32 +155,20 @@ unsafe fn describe(
     }
     // SAFETY: the strings of a description are null or live until the table is released.
     let text = |value, field| unsafe { read_text(value, field) };
-    let name = text(raw.name, "name")?;
-    if !is_plugin_name(&name) {
-        return Err(format!("its name `{name}` is not made of a-z, 0-9 and `-`"));
-    }
     let schema = text(raw.params_schema, "params_schema")?;
     let params_schema: Value = serde_json::from_str(&schema)
         .map_err(|error| format!("its params_schema is not JSON: {error}"))?;
-    if !params_schema.is_object() {
-        return Err("its params_schema is not a JSON object".to_owned());
-    }
-    Ok(PluginDescription {
-        name,
+    let about = About {
+        name: text(raw.name, "name")?,
         version: text(raw.version, "version")?,
         description: text(raw.description, "description")?,
         licence: text(raw.licence, "licence")?,
         // SAFETY: as for the strings.
         capabilities: unsafe { read_list(raw.capabilities)? },
         params_schema,
-        file_digest: file_digest.to_owned(),
-        location: location.to_owned(),
-    })
-}
-
-pub(crate) fn is_plugin_name(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    !name.is_empty() && name.len() <= 64 && name.bytes().all(allowed)
+    };
+    about.check()?;
+    Ok(about.of(origin))
 }
 
 /// # Safety

@@ -1,9 +1,10 @@
 //! Loads classifier plugins and calls them through the C table of `plugin-abi`.
 //!
-//! [`PluginSource`] finds libraries by name or path; what it returns implements the engine's
-//! classifier traits in this process. Whatever comes back from a plugin is checked before anybody
-//! sees it, and every error names the plugin, the operation and the reason. Knows nothing of
-//! frames, pipelines or particular plugins, and reads no environment: folders are given to it.
+//! [`PluginSource`] finds plugins by name or path; what it returns implements the engine's
+//! classifier traits, in this process for a library that is trusted, else in child processes
+//! (`process`). Whatever comes back from a plugin is checked before anybody sees it, and every error
+//! names the plugin, the operation and the reason. Knows nothing of frames, pipelines or particular
+//! plugins, and reads no environment: folders and variables are given to it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -11,8 +12,22 @@ mod arrow_in;
 mod arrow_out;
 mod call;
 mod classifier;
+mod description;
 mod instance;
+mod library;
+mod process;
+mod scores;
+mod search;
 mod source;
 
 pub use classifier::load_static;
-pub use source::{FoundPlugin, PluginSource, library_file_name};
+pub use process::{ExecPlugin, Hosted, Launcher, exec_plugin};
+pub use search::library_file_name;
+pub use source::{FoundPlugin, PluginSource};
+
+/// BLAKE3 of a file, 64 hexadecimal digits.
+fn file_digest(path: &std::path::Path) -> std::io::Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
+    Ok(hasher.finalize().to_hex().to_string())
+}

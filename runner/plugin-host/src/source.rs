@@ -1,26 +1,28 @@
-//! Finds plugin libraries: by name in the folders it was given, or by the path of a file.
+//! Finds plugins by name in the folders it was given, or by the path of a file, and decides where
+//! they run.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
-use std::path::{MAIN_SEPARATOR, Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use engine::classifier::{Classifier, ClassifierSource, ClassifierSourceError, PluginDescription};
-use libloading::Library;
+use engine::classifier::{
+    Cancel, Classifier, ClassifierError, ClassifierSource, ClassifierSourceError, Isolation,
+    Limits, PluginDescription, PluginRequest, Transport,
+};
 use plugin_abi as abi;
 
 use crate::classifier::HostClassifier;
-use crate::instance::{Instance, is_plugin_name};
+use crate::description::{Origin, is_plugin_name};
+use crate::file_digest;
+use crate::instance::Instance;
+use crate::library::{instantiate, open_library};
+use crate::process::{
+    Isolated, IsolatedClassifier, Launcher, Setting, read_description, write_description,
+};
+use crate::search::{self, PluginFile, is_path};
 
-const STEM: &str = "libclassifier_";
-
-/// Returns the file name that plugin `name` has in a folder of the search path.
-pub fn library_file_name(name: &str) -> String {
-    format!("{STEM}{}.{}", name.replace('-', "_"), std::env::consts::DLL_EXTENSION)
-}
-
-/// A library on the search path, usable or not.
+/// A plugin on the search path, usable or not.
 #[derive(Debug, Clone)]
 pub struct FoundPlugin {
     /// The name it is asked for by.
@@ -36,8 +38,15 @@ pub struct FoundPlugin {
 /// one panicked; then it is made anew from the library that is already loaded.
 pub struct PluginSource {
     folders: Vec<PathBuf>,
+    /// How children are started; without it all plugins are libraries in this process.
+    launcher: Option<Launcher>,
+    /// Folders whose libraries run in this process by default.
+    own_folders: Vec<PathBuf>,
+    /// Where descriptions are kept.
+    descriptions: Mutex<Option<PathBuf>>,
     /// By canonical path and digest of the file.
     loaded: Mutex<BTreeMap<(PathBuf, String), Loaded>>,
+    isolated: Mutex<BTreeMap<(PathBuf, String, Limits), Arc<Isolated>>>,
 }
 
 #[derive(Clone)]
@@ -46,105 +55,169 @@ struct Loaded {
     instance: Arc<Instance>,
 }
 
+/// Why a file gives no plugin.
+enum Refusal {
+    File(String),
+    Isolation(String),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl PluginSource {
     /// Looks in `folders`, first one first. An empty path names no folder and is left out, so that
     /// a stray separator in a variable never means the current directory.
     pub fn new(folders: Vec<PathBuf>) -> PluginSource {
         let folders = folders.into_iter().filter(|folder| !folder.as_os_str().is_empty()).collect();
-        PluginSource { folders, loaded: Mutex::new(BTreeMap::new()) }
+        PluginSource {
+            folders,
+            launcher: None,
+            own_folders: Vec::new(),
+            descriptions: Mutex::default(),
+            loaded: Mutex::default(),
+            isolated: Mutex::default(),
+        }
+    }
+
+    /// Runs plugins in child processes, but for libraries in `own_folders`.
+    #[must_use]
+    pub fn isolating(mut self, launcher: Launcher, own_folders: Vec<PathBuf>) -> PluginSource {
+        self.launcher = Some(launcher);
+        self.own_folders = own_folders.iter().filter_map(|f| fs::canonicalize(f).ok()).collect();
+        self
+    }
+
+    /// Keeps descriptions of isolated plugins in this folder, which need not be there.
+    pub fn keep_descriptions(&self, folder: PathBuf) {
+        *lock(&self.descriptions) = Some(folder);
     }
 
     pub fn folders(&self) -> &[PathBuf] {
         &self.folders
     }
 
-    /// Loads every plugin on the search path, sorted by name; of equal names the first one counts.
+    /// Describes every plugin on the search path, sorted by name; of equal names the first counts.
     pub fn list(&self) -> Vec<FoundPlugin> {
-        self.files()
+        search::files(&self.folders)
             .into_iter()
-            .map(|(name, location)| {
-                let description =
-                    self.load_named(&name, &location).map(|instance| instance.description.clone());
-                FoundPlugin { name, location, description }
+            .map(|(name, file)| {
+                let description = match self.open(&file, &PluginRequest::new(&name)) {
+                    Ok(plugin) => Ok(plugin.description().clone()),
+                    Err(Refusal::File(reason) | Refusal::Isolation(reason)) => Err(reason),
+                };
+                FoundPlugin { name, location: file.path, description }
             })
             .collect()
     }
 
-    /// Names and files of the search path, without loading anything.
-    fn files(&self) -> BTreeMap<String, PathBuf> {
-        let mut files = BTreeMap::new();
-        for folder in &self.folders {
-            let Ok(entries) = fs::read_dir(folder) else { continue };
-            for entry in entries.flatten() {
-                if let Some(name) = plugin_name(&entry.file_name()) {
-                    files.entry(name).or_insert_with(|| entry.path());
-                }
+    /// Where a plugin runs: where it is asked to, or by the policy of this source.
+    fn isolation(
+        &self,
+        transport: Transport,
+        path: &Path,
+        request: &PluginRequest<'_>,
+    ) -> Result<Isolation, Refusal> {
+        let has_limits = request.limits != Limits::default();
+        let is_own = path.parent().is_some_and(|f| self.own_folders.iter().any(|own| own == f));
+        let isolation = match (transport, request.isolation) {
+            (Transport::Program, Some(Isolation::InProcess)) => {
+                let text = "a program always has a process of its own";
+                return Err(Refusal::Isolation(text.to_owned()));
             }
-        }
-        files
+            (Transport::Library, Some(Isolation::InProcess)) if has_limits => {
+                let text = "`limits` hold for a process of its own only";
+                return Err(Refusal::Isolation(text.to_owned()));
+            }
+            (Transport::Program, _) => Isolation::Process,
+            (Transport::Library, Some(isolation)) => isolation,
+            (Transport::Library, None) if has_limits => Isolation::Process,
+            (Transport::Library, None) if is_own || self.launcher.is_none() => Isolation::InProcess,
+            (Transport::Library, None) => Isolation::Process,
+        };
+        Ok(isolation)
     }
 
-    fn load_named(&self, name: &str, file: &Path) -> Result<Arc<Instance>, String> {
-        let instance = self.load_file(file)?;
-        let own_name = &instance.description.name;
-        if own_name != name {
-            return Err(format!("it calls itself `{own_name}`, its file name says `{name}`"));
+    fn open(
+        &self,
+        file: &PluginFile,
+        request: &PluginRequest<'_>,
+    ) -> Result<Arc<dyn Classifier>, Refusal> {
+        let unreadable = |error: std::io::Error| Refusal::File(format!("cannot be read: {error}"));
+        let path = fs::canonicalize(&file.path).map_err(unreadable)?;
+        let transport = Transport::from(file.transport);
+        let isolation = self.isolation(transport, &path, request)?;
+        let origin = Origin {
+            digest: file_digest(&path).map_err(unreadable)?,
+            location: file.path.display().to_string(),
+            transport,
+            isolation,
+        };
+        let plugin: Arc<dyn Classifier> = match isolation {
+            Isolation::InProcess => {
+                let instance = self.load(path, &origin).map_err(Refusal::File)?;
+                Arc::new(HostClassifier::new(instance))
+            }
+            Isolation::Process => {
+                let isolated = self.isolate(path, origin, request).map_err(Refusal::File)?;
+                Arc::new(IsolatedClassifier(isolated))
+            }
+        };
+        let own_name = &plugin.description().name;
+        if !is_path(request.plugin) && own_name != request.plugin {
+            let name = request.plugin;
+            let text = format!("it calls itself `{own_name}`, its file name says `{name}`");
+            return Err(Refusal::File(text));
         }
-        Ok(instance)
+        Ok(plugin)
     }
 
-    fn load_file(&self, file: &Path) -> Result<Arc<Instance>, String> {
-        let path = fs::canonicalize(file).map_err(|error| format!("cannot be read: {error}"))?;
-        let digest = file_digest(&path).map_err(|error| format!("cannot be read: {error}"))?;
-        let key = (path, digest);
+    fn load(&self, path: PathBuf, origin: &Origin) -> Result<Arc<Instance>, String> {
+        let key = (path, origin.digest.clone());
         // Held while loading, so that two threads do not load one file twice.
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = lock(&self.loaded);
         let entry = match loaded.get(&key) {
             Some(known) if !known.instance.is_broken() => return Ok(Arc::clone(&known.instance)),
             Some(known) => known.entry,
             None => open_library(&key.0)?,
         };
-        let location = file.display().to_string();
-        // SAFETY: the symbol is the entry function of a plugin, by its name; the library is never
-        // unloaded.
-        let instance = Arc::new(unsafe { Instance::new(entry, &location, &key.1)? });
+        let instance = instantiate(entry, origin)?;
         loaded.insert(key, Loaded { entry, instance: Arc::clone(&instance) });
         Ok(instance)
     }
-}
 
-impl ClassifierSource for PluginSource {
-    fn classifier(&self, name: &str) -> Result<Arc<dyn Classifier>, ClassifierSourceError> {
-        let (file, loaded) = if is_path(name) {
-            let file = PathBuf::from(name);
-            if !file.is_file() {
-                return Err(self.unknown(name));
+    fn isolate(
+        &self,
+        path: PathBuf,
+        origin: Origin,
+        request: &PluginRequest<'_>,
+    ) -> Result<Arc<Isolated>, String> {
+        let launcher = self.launcher.clone();
+        let launcher = launcher.ok_or("this program starts no processes for plugins")?;
+        let key = (path.clone(), origin.digest.clone(), request.limits);
+        // Held while a child starts, so that two threads do not start one each.
+        let mut isolated = lock(&self.isolated);
+        if let Some(known) = isolated.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let folder = lock(&self.descriptions).clone();
+        let (digest, transport) = (origin.digest.clone(), origin.transport);
+        let kept = folder.as_ref().and_then(|folder| read_description(folder, &digest, transport));
+        let setting = Setting { launcher, file: path, origin, limits: request.limits };
+        let (child, about) = match kept {
+            Some(about) => (None, about),
+            None => {
+                let started = setting.start(request.plugin, &Cancel::default());
+                let (child, about) = started.map_err(reason)?;
+                if let Some(folder) = &folder {
+                    write_description(folder, &digest, transport, &about);
+                }
+                (Some(child), about)
             }
-            let loaded = self.load_file(&file);
-            (file, loaded)
-        } else {
-            let Some(file) = self.find(name) else { return Err(self.unknown(name)) };
-            let loaded = self.load_named(name, &file);
-            (file, loaded)
         };
-        match loaded {
-            Ok(instance) => Ok(Arc::new(HostClassifier::new(instance))),
-            Err(reason) => Err(ClassifierSourceError::Refused {
-                name: name.to_owned(),
-                location: file.display().to_string(),
-                reason,
-            }),
-        }
-    }
-}
-
-impl PluginSource {
-    fn find(&self, name: &str) -> Option<PathBuf> {
-        if !is_plugin_name(name) {
-            return None;
-        }
-        let file_name = library_file_name(name);
-        self.folders.iter().map(|folder| folder.join(&file_name)).find(|file| file.is_file())
+        let plugin = Arc::new(Isolated::new(setting, about, child));
+        isolated.insert(key, Arc::clone(&plugin));
+        Ok(plugin)
     }
 
     fn unknown(&self, name: &str) -> ClassifierSourceError {
@@ -153,71 +226,61 @@ impl PluginSource {
         } else {
             self.folders.iter().map(|folder| folder.display().to_string()).collect()
         };
-        let known = self.files().into_keys().collect();
+        let known = search::files(&self.folders).into_keys().collect();
         ClassifierSourceError::Unknown { name: name.to_owned(), known, searched }
     }
 }
 
-fn is_path(name: &str) -> bool {
-    name.contains('/') || name.contains(MAIN_SEPARATOR)
-}
-
-/// Returns the name of the plugin in a file of this name, if it is one.
-fn plugin_name(file_name: &OsStr) -> Option<String> {
-    let file_name = file_name.to_str()?;
-    let name = file_name.strip_prefix(STEM)?.strip_suffix(std::env::consts::DLL_EXTENSION)?;
-    let name = name.strip_suffix('.')?.replace('_', "-");
-    is_plugin_name(&name).then_some(name)
-}
-
-fn file_digest(path: &Path) -> std::io::Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    std::io::copy(&mut fs::File::open(path)?, &mut hasher)?;
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
-/// Opens a library for the rest of the process and finds its entry function.
-fn open_library(path: &Path) -> Result<abi::EntryFn, String> {
-    let library = open_forever(path).map_err(|error| format!("it is no library: {error}"))?;
-    // Never dropped: thread-local destructors of the plugin may run until the process ends.
-    let library: &'static Library = Box::leak(Box::new(library));
-    // SAFETY: a library that exports this name promises the signature of `plugin.h`.
-    let symbol = unsafe { library.get::<abi::EntryFn>(abi::ENTRY_SYMBOL) };
-    match symbol {
-        Ok(symbol) => Ok(*symbol),
-        Err(_) => Err(format!("it is no plugin: it does not export `{}`", abi::ENTRY_SYMBOL)),
+/// Why a plugin that could not describe itself is refused: without the words of a call.
+fn reason(error: ClassifierError) -> String {
+    match error {
+        ClassifierError::Failed { message, .. } => message,
+        ClassifierError::Contract { message, .. } => message,
+        ClassifierError::Crashed { operation, ending, last_lines, .. } => {
+            format!("it crashed in {operation}: {ending}{last_lines}")
+        }
+        ClassifierError::TimedOut { operation, seconds, last_lines, .. } => {
+            format!("it took longer than {seconds} s in {operation}{last_lines}")
+        }
+        ClassifierError::Cancelled => "interrupted".to_owned(),
     }
 }
 
-#[cfg(unix)]
-fn open_forever(path: &Path) -> Result<Library, libloading::Error> {
-    use libloading::os::unix;
-    const RTLD_NODELETE: i32 = if cfg!(target_os = "macos") { 0x80 } else { 0x1000 };
-    let flags = unix::RTLD_NOW | unix::RTLD_LOCAL | RTLD_NODELETE;
-    // SAFETY: running the library's initialisers is what loading a plugin means; the user put it
-    // on the search path or named it.
-    unsafe { unix::Library::open(Some(path), flags) }.map(Library::from)
-}
-
-#[cfg(not(unix))]
-fn open_forever(path: &Path) -> Result<Library, libloading::Error> {
-    // SAFETY: as above.
-    unsafe { Library::new(path) }
+impl ClassifierSource for PluginSource {
+    fn classifier(
+        &self,
+        request: &PluginRequest<'_>,
+    ) -> Result<Arc<dyn Classifier>, ClassifierSourceError> {
+        let name = request.plugin;
+        let refused = |location: &Path, reason: String| ClassifierSourceError::Refused {
+            name: name.to_owned(),
+            location: location.display().to_string(),
+            reason,
+        };
+        let file = if is_path(name) {
+            let path = Path::new(name);
+            if !path.is_file() {
+                return Err(self.unknown(name));
+            }
+            search::file_at(path).map_err(|reason| refused(path, reason))?
+        } else if is_plugin_name(name) {
+            let mut files = search::files(&self.folders);
+            files.remove(name).ok_or_else(|| self.unknown(name))?
+        } else {
+            return Err(self.unknown(name));
+        };
+        self.open(&file, request).map_err(|refusal| match refusal {
+            Refusal::File(reason) => refused(&file.path, reason),
+            Refusal::Isolation(reason) => {
+                ClassifierSourceError::Isolation { name: name.to_owned(), reason }
+            }
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn file_names_and_plugin_names() {
-        let file = library_file_name("naive-bayes");
-        assert!(file.starts_with("libclassifier_naive_bayes."));
-        assert_eq!(plugin_name(OsStr::new(&file)).as_deref(), Some("naive-bayes"));
-        for other in ["libclassifier_.so", "classifier_x.so", "libclassifier_X.so", "notes.txt"] {
-            assert_eq!(plugin_name(OsStr::new(other)), None, "{other}");
-        }
-    }
 
     #[test]
     fn empty_folders_are_no_folders() {

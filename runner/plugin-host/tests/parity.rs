@@ -2,7 +2,7 @@
 //! dlopen; and the plugin in C works.
 
 use classifier_majority::Majority;
-use engine::classifier::ClassifierSourceError;
+use engine::classifier::{ClassifierSourceError, PluginRequest};
 use plugin_sdk::{Classifier, Context, Texts, Training};
 
 use crate::support::{compile, error_of, one_fold, records, shipped, try_load};
@@ -85,7 +85,7 @@ fn the_list_holds_what_is_shipped() {
 fn an_unknown_name_comes_with_the_known_ones() {
     use engine::classifier::ClassifierSource;
     for name in ["lineal", "./lineal.so", "Linear", "../linear"] {
-        match shipped().classifier(name) {
+        match shipped().classifier(&PluginRequest::new(name)) {
             Err(ClassifierSourceError::Unknown { known, .. }) => {
                 assert!(known.contains(&"linear".to_owned()));
             }

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use engine::classifier::{
-    CallContext, Cancel, Classifier, ClassifierError, Corpus, FitRequest, Texts,
+    CallContext, Cancel, Classifier, ClassifierError, Corpus, FitRequest, PluginRequest, Texts,
 };
 use plugin_host::{PluginSource, library_file_name};
 use serde_json::{Value, json};
@@ -116,5 +116,5 @@ pub fn error_of<T>(result: Result<T, impl std::fmt::Display>) -> String {
 /// An `Arc<dyn Classifier>` or the reason why there is none.
 pub fn try_load(source: &PluginSource, name: &str) -> Result<Arc<dyn Classifier>, String> {
     use engine::classifier::ClassifierSource;
-    source.classifier(name).map_err(|error| error.to_string())
+    source.classifier(&PluginRequest::new(name)).map_err(|error| error.to_string())
 }

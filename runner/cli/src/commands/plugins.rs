@@ -1,7 +1,7 @@
 //! `relabel plugins`: which classifiers there are, and what they take.
 
 use clap::Subcommand;
-use engine::classifier::{ClassifierSource, PluginDescription};
+use engine::classifier::{ClassifierSource, Isolation, PluginDescription, PluginRequest};
 use serde_json::{Value, json};
 
 use crate::args::Format;
@@ -31,10 +31,11 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     match &args.command {
         Command::List => list(context),
         Command::Show { plugin } => {
-            let found = context.plugins.classifier(plugin).map_err(|error| {
-                CliError::new(Exit::Refused, error.to_string())
-                    .with_hint("`relabel plugins list` shows what there is")
-            })?;
+            let found =
+                context.plugins.classifier(&PluginRequest::new(plugin)).map_err(|error| {
+                    CliError::new(Exit::Refused, error.to_string())
+                        .with_hint("`relabel plugins list` shows what there is")
+                })?;
             show(found.description(), context.format);
         }
     }
@@ -83,6 +84,8 @@ fn description_json(description: &PluginDescription) -> Value {
         "params_schema": description.params_schema,
         "file_digest": description.file_digest,
         "location": description.location,
+        "transport": description.transport.word(),
+        "isolation": description.isolation.word(),
     })
 }
 
@@ -94,6 +97,14 @@ fn show(description: &PluginDescription, format: Format) {
     output::result(format!("  {}", description.description));
     output::result(format!("  licence  {}", description.licence));
     output::result(format!("  file     {}", description.location));
+    output::result(format!(
+        "  kind     {}, {}",
+        description.transport.word(),
+        match description.isolation {
+            Isolation::InProcess => "in this process",
+            Isolation::Process => "in a process of its own",
+        }
+    ));
     output::result(format!("  digest   {}\n", description.file_digest));
     let properties = description.params_schema["properties"].as_object();
     let mut table = Table::new(&["parameter", "type", "default", "what it does"]);

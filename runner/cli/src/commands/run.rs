@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::args::{Format, PipelineArgs};
 use crate::context::{Context, Loaded};
 use crate::error::{CliError, Exit, exit_of};
-use crate::output::{self, FancyReporter, JsonReporter, PlainReporter};
+use crate::output::{self, FancyReporter, JsonReporter, PlainReporter, RepeatHints};
 
 /// Which nodes a command is about
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -73,19 +73,22 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         keep_going: args.keep_going,
         cancel,
     };
-    let report = match context.format {
-        Format::Json => execute(context, &loaded, &options, &mut JsonReporter)?,
+    let mut reporter: Box<dyn Reporter> = match context.format {
+        Format::Json => Box::new(JsonReporter),
         Format::Text => {
             for warning in &loaded.plan.warnings {
                 output::info(format!("warning: {}", warning.message));
             }
             if output::stderr_is_terminal() {
-                execute(context, &loaded, &options, &mut FancyReporter::new())?
+                Box::new(FancyReporter::new())
             } else {
-                execute(context, &loaded, &options, &mut PlainReporter)?
+                Box::new(PlainReporter)
             }
         }
     };
+    let command = command_line(&args.pipeline);
+    let mut reporter = RepeatHints { reporter: reporter.as_mut(), command };
+    let report = execute(context, &loaded, &options, &mut reporter)?;
     let exit = exit_of_report(&report);
     summarise(&report, exit, context.format, args);
     Ok(exit)
@@ -143,10 +146,15 @@ fn summarise(report: &RunReport, exit: Exit, format: Format, args: &Args) {
     }
     output::result(format!("{text} in {:.2} s (run {})", summary.seconds, summary.run_id));
     if exit == Exit::Interrupted {
-        let pipeline = args.pipeline.pipeline.as_deref().map(Path::display);
-        let pipeline = pipeline.map(|path| format!(" {path}")).unwrap_or_default();
-        let sets: String = args.pipeline.set.iter().map(|set| format!(" --set '{set}'")).collect();
         output::info("interrupted; what is finished is kept");
-        output::info(format!("go on with: relabel run{pipeline}{sets}"));
+        output::info(format!("go on with: {}", command_line(&args.pipeline)));
     }
+}
+
+/// The command that runs this pipeline once more.
+fn command_line(args: &PipelineArgs) -> String {
+    let pipeline = args.pipeline.as_deref().map(Path::display);
+    let pipeline = pipeline.map(|path| format!(" {path}")).unwrap_or_default();
+    let sets: String = args.set.iter().map(|set| format!(" --set '{set}'")).collect();
+    format!("relabel run{pipeline}{sets}")
 }
