@@ -1,6 +1,33 @@
-//! The examples do what their README says. The one in C is in `plugins.rs`.
+//! The examples do what their README says.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::authors::{cargo_build, make, path_with, python_with};
 use crate::support::{Sandbox, repository};
+
+/// Copies the files of a folder of this repository; what was built there stays behind.
+fn copy(from: &str, sandbox: &Sandbox, to: &str) {
+    for entry in std::fs::read_dir(repository().join(from)).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        let is_built = name == "target" || name == "Cargo.lock" || name.ends_with(".so");
+        if entry.file_type().unwrap().is_dir() && !is_built {
+            copy(&format!("{from}/{name}"), sandbox, &format!("{to}/{name}"));
+        } else if !is_built {
+            // Keeps the bit that makes a program of it.
+            let path = sandbox.path(&format!("{to}/{name}"));
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::copy(entry.path(), path).unwrap();
+        }
+    }
+}
+
+/// The path of this repository in a copied file that leads to it by `../..`.
+#[track_caller]
+fn lead_back(sandbox: &Sandbox, file: &str) {
+    sandbox.edit(file, "../..", &repository().display().to_string());
+}
 
 #[test]
 fn a_first_audit() {
@@ -23,13 +50,104 @@ fn a_first_audit() {
 }
 
 #[test]
+fn the_plugin_in_c() {
+    let sandbox = Sandbox::audit();
+    copy("examples/plugin-c", &sandbox, "plugin");
+    lead_back(&sandbox, "plugin/Makefile");
+    make(&sandbox.path("plugin"));
+    let library = "./plugin/libclassifier_plugin_in_c.so";
+    sandbox.relabel(&["plugins", "check", library]).ok();
+    sandbox.edit("relabel.yaml", "plugin: linear", &format!("plugin: {library}"));
+    assert!(accuracy(&sandbox) > 0.8);
+}
+
+#[test]
+fn the_plugin_in_rust() {
+    let sandbox = Sandbox::audit();
+    copy("examples/plugin-rust", &sandbox, "plugin");
+    lead_back(&sandbox, "plugin/Cargo.toml");
+    let folder = sandbox.path("plugin");
+    cargo_build(&folder, &folder.join("target"));
+    let library = "./plugin/target/release/libclassifier_plugin_in_rust.so";
+    sandbox.relabel(&["plugins", "check", library]).ok();
+    sandbox.edit("relabel.yaml", "plugin: linear", &format!("plugin: {library}"));
+    assert!(accuracy(&sandbox) > 0.8);
+}
+
+fn accuracy(sandbox: &Sandbox) -> f64 {
+    sandbox.run(&[]).unit("oof")["notes"][0]["value"].as_f64().unwrap()
+}
+
+#[test]
+fn the_plugin_in_python() {
+    let packages = "numpy, pyarrow, sklearn";
+    let Some(python) = python_with(packages, "examples::the_plugin_in_python") else { return };
+    let sandbox = Sandbox::empty();
+    copy("examples/plugin-python", &sandbox, ".");
+    let relabel = |args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env("PATH", path_with(&python));
+        sandbox.outcome(command)
+    };
+    relabel(&["plugins", "check", "./classifier-sklearn.py"]).ok();
+    relabel(&["run"]).ok();
+    let found = relabel(&["show", "suspicious", "--format", "csv"]).ok().stdout;
+    assert!(found.contains("b11,") && found.contains("b34,"), "{found}");
+    assert!(Path::new(&sandbox.path(".relabel")).exists());
+}
+
+/// The program of the benchmark. `cargo test --workspace` builds it, a narrower call does not.
+fn benchmark() -> PathBuf {
+    let folder = Path::new(env!("CARGO_BIN_EXE_relabel")).parent().unwrap();
+    let program = folder.join("examples/benchmark");
+    if !program.exists() {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["build", "--offline", "--quiet", "-p", "plugin-host"]);
+        command.args(["--example", "benchmark"]);
+        command.args(folder.ends_with("release").then_some("--release"));
+        command.env("CARGO_TARGET_DIR", folder.parent().unwrap()).current_dir(repository());
+        assert!(command.status().unwrap().success());
+    }
+    program
+}
+
+#[test]
+fn the_benchmark() {
+    let packages = "numpy, sklearn";
+    let Some(python) = python_with(packages, "examples::the_benchmark") else { return };
+    let sandbox = Sandbox::audit();
+    let output = Command::new(python.join("python3"))
+        .arg(repository().join("examples/benchmark/compare.py"))
+        .args(["records.csv", "--plugins", "linear", "majority", "--peers", "sgd", "--runs", "1"])
+        .arg("--program")
+        .arg(benchmark())
+        // Cargo builds the libraries that tests use into this folder.
+        .env("RELABEL_PLUGIN_PATH", Path::new(env!("CARGO_BIN_EXE_relabel")).with_file_name("deps"))
+        .current_dir(sandbox.path(""))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let log_loss = |name: &str| -> f64 {
+        let row = table.lines().find(|line| line.contains(&format!("| {name} |"))).unwrap();
+        row.split('|').nth(8).unwrap().trim().parse().unwrap()
+    };
+    for learner in ["linear", "sgd"] {
+        assert!(log_loss(learner) < log_loss("majority") / 1.5, "{table}");
+    }
+    assert_eq!(sandbox.read("results.jsonl").lines().count(), 3);
+}
+
+#[test]
 fn every_example_is_run_by_a_test() {
     let mut names: Vec<String> = std::fs::read_dir(repository().join("examples"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    // The comparison needs the peers' packages and minutes; it is for people to run.
-    names.retain(|name| name != "benchmark");
-    assert_eq!(names, ["first-audit", "plugin-c"], "a new example needs a test here");
+    assert_eq!(
+        names,
+        ["benchmark", "first-audit", "plugin-c", "plugin-python", "plugin-rust"],
+        "a new example needs a test here"
+    );
 }

@@ -1,6 +1,6 @@
 """Runs classifier plugins and their peers side by side on labelled CSV files and prints a table.
 
-    cargo build --release && cargo build --release -p plugin-host --example out_of_fold
+    cargo build --release && cargo build --release -p plugin-host --example benchmark
     python examples/benchmark/compare.py --python VENV/bin/python --out results.jsonl FILE.csv.gz ...
 
 FILE has the columns text and label, and true_label where the errors are known. VENV has numpy and
@@ -77,7 +77,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="*")
     parser.add_argument("--python", default=sys.executable, help="Python of the peers")
-    parser.add_argument("--program", default="target/release/examples/out_of_fold")
+    parser.add_argument("--program", default="target/release/examples/benchmark")
     parser.add_argument("--plugins", nargs="*", default=PLUGINS, help="NAME or NAME:JSON")
     parser.add_argument("--peers", nargs="*", default=PEERS, help="NAME[:once][:c=10][:folds-run=1]")
     parser.add_argument("--runs", type=int, default=3)

@@ -6,7 +6,7 @@ CLASSIFIER: saga, lbfgs, sgd, mnb, cnb (scikit-learn on TF-IDF of words in at le
 texts, other settings its defaults) or fasttext (one epoch, dimension 10, learning rate 0.5).
 The vectoriser is fitted on the training rows of each fold, as it should be; --once fits it on
 everything, which is faster and lets it see the held-out texts. --folds-run N runs N of the five folds and
-scales the time. Prints one JSON object of the same shape as the example `out_of_fold` of
+scales the time. Prints one JSON object of the same shape as the example `benchmark` of
 plugin-host. Seconds leave out start-up, imports and reading the file.
 """
 import argparse

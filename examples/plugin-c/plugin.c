@@ -1,6 +1,6 @@
 /*
- * A whole classifier plugin in C: it predicts the class shares of the training rows, moved by the
- * length of the text, so that texts, rows, labels and weights are all read. See README.md.
+ * A whole classifier plugin in C: each word of a text votes with the class shares it had in the
+ * training rows. Words are told apart by a hash. See README.md.
  */
 #include "plugin.h"
 
@@ -8,16 +8,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Words with equal hashes below this are one word to the plugin. */
+#define BUCKETS 2048u
+
 struct corpus {
   size_t rows;
-  /* 1 for a long text, 0 for a short one. */
-  unsigned char *is_long;
+  /* Words of row r are words[starts[r]] to words[starts[r + 1] - 1], each a bucket. */
+  size_t *starts;
+  uint16_t *words;
 };
 
 struct model {
   uint32_t classes;
-  /* Two rows of shares: for short texts, then for long ones. */
-  float shares[];
+  /* BUCKETS + 1 rows of one vote a class; each sums to 1. The last is for the text as such. */
+  float votes[];
 };
 
 static void release_error(struct relabel_error *error) {
@@ -40,42 +44,100 @@ static relabel_status fail(struct relabel_error *error, const char *message) {
 
 static relabel_status describe(void *state, struct relabel_description *description,
                                struct relabel_error *error) {
+  static const char *const capabilities[] = {"weights", NULL};
   (void)state, (void)error;
   description->name = "plugin-in-c";
   description->version = "1.0.0";
-  description->description = "Class shares by length of text; shows the boundary in C";
+  description->description = "Words vote with their class shares; shows the boundary in C";
   description->licence = "MIT OR Apache-2.0";
+  description->capabilities = capabilities;
   description->params_schema = "{\"type\": \"object\", \"properties\": {}, "
                                "\"additionalProperties\": false}";
   return RELABEL_OK;
+}
+
+static int is_letter(unsigned char byte) {
+  return byte >= 128 || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') ||
+         (byte >= '0' && byte <= '9');
+}
+
+/* Writes the buckets of the words of a text, and returns how many there are. */
+static size_t read_words(const unsigned char *text, size_t length, uint16_t *words) {
+  size_t count = 0;
+  for (size_t at = 0; at < length;) {
+    if (!is_letter(text[at])) {
+      at++;
+      continue;
+    }
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    for (; at < length && is_letter(text[at]); at++) {
+      unsigned char byte = text[at];
+      hash = (hash ^ (byte >= 'A' && byte <= 'Z' ? byte + 32u : byte)) * 16777619u;
+    }
+    words[count++] = (uint16_t)((hash ^ hash >> 16) % BUCKETS);
+  }
+  return count;
+}
+
+static void release_corpus(void *state, relabel_corpus *handle) {
+  (void)state;
+  struct corpus *corpus = handle;
+  if (corpus == NULL)
+    return;
+  free(corpus->starts);
+  free(corpus->words);
+  free(corpus);
 }
 
 static relabel_status prepare(void *state, const struct ArrowSchema *schema,
                               const struct ArrowArray *columns, const char *params,
                               const struct relabel_context *context, relabel_corpus **out,
                               struct relabel_error *error) {
-  (void)state, (void)params;
+  (void)params;
   for (int64_t child = 0; child < schema->n_children; child++) {
     if (strcmp(schema->children[child]->name, "text") != 0)
       continue;
     const struct ArrowArray *text = columns->children[child];
     const int64_t *offsets = (const int64_t *)text->buffers[1] + text->offset;
-    struct corpus *corpus = malloc(sizeof *corpus);
+    const unsigned char *bytes = text->buffers[2];
+    size_t rows = (size_t)text->length;
+    /* A word takes a byte and, but for the last one, a separator. */
+    size_t most_words = rows == 0 ? 0 : (size_t)(offsets[rows] - offsets[0]) / 2 + rows;
+    struct corpus *corpus = calloc(1, sizeof *corpus);
     if (corpus == NULL)
       return fail(error, "out of memory");
-    corpus->rows = (size_t)text->length;
-    corpus->is_long = malloc(corpus->rows + 1);
-    if (corpus->is_long == NULL) {
-      free(corpus);
+    corpus->rows = rows;
+    corpus->starts = calloc(rows + 1, sizeof *corpus->starts);
+    corpus->words = malloc((most_words + 1) * sizeof *corpus->words);
+    if (corpus->starts == NULL || corpus->words == NULL) {
+      release_corpus(state, corpus);
       return fail(error, "out of memory");
     }
-    for (size_t row = 0; row < corpus->rows; row++)
-      corpus->is_long[row] = offsets[row + 1] - offsets[row] > 40;
+    for (size_t row = 0; row < rows; row++) {
+      if (row % 1024 == 0 && context->is_cancelled(context->host)) {
+        release_corpus(state, corpus);
+        return RELABEL_CANCELLED;
+      }
+      size_t start = corpus->starts[row], length = (size_t)(offsets[row + 1] - offsets[row]);
+      corpus->starts[row + 1] =
+          start + read_words(bytes + offsets[row], length, corpus->words + start);
+    }
     context->progress(context->host, 1.0f);
     *out = corpus;
     return RELABEL_OK;
   }
   return fail(error, "there is no column `text`");
+}
+
+/* Adds `prior`, if there is one, and makes a row sum to 1. */
+static void normalise(float *row, const float *prior, uint32_t classes) {
+  double sum = 0.0;
+  for (uint32_t class = 0; class < classes; class++) {
+    row[class] += prior ? prior[class] : 0.0f;
+    sum += row[class];
+  }
+  for (uint32_t class = 0; class < classes; class++)
+    row[class] /= (float)sum;
 }
 
 static relabel_status fit(void *state, const relabel_corpus *corpus_handle,
@@ -94,21 +156,25 @@ static relabel_status fit(void *state, const relabel_corpus *corpus_handle,
     return RELABEL_CANCELLED;
 
   uint32_t classes = training->class_count;
-  struct model *model = malloc(sizeof *model + 2 * (size_t)classes * sizeof(float));
+  size_t cells = (BUCKETS + 1) * (size_t)classes;
+  struct model *model = malloc(sizeof *model + cells * sizeof(float));
   if (model == NULL)
     return fail(error, "out of memory");
   model->classes = classes;
-  for (size_t i = 0; i < 2 * (size_t)classes; i++)
-    model->shares[i] = 1.0f; /* every class may occur */
-  for (int64_t i = 0; i < training->rows->length; i++)
-    model->shares[corpus->is_long[rows[i]] * classes + labels[i]] += weights ? weights[i] : 1.0f;
-  for (uint32_t length = 0; length < 2; length++) {
-    double sum = 0.0;
-    for (uint32_t class = 0; class < classes; class++)
-      sum += model->shares[length * classes + class];
-    for (uint32_t class = 0; class < classes; class++)
-      model->shares[length * classes + class] /= (float)sum;
+  float *prior = model->votes + BUCKETS * (size_t)classes;
+  for (size_t i = 0; i < cells; i++)
+    model->votes[i] = 0.0f;
+  for (uint32_t class = 0; class < classes; class++)
+    prior[class] = 1.0f; /* every class may occur */
+  for (int64_t i = 0; i < training->rows->length; i++) {
+    float weight = weights ? weights[i] : 1.0f;
+    prior[labels[i]] += weight;
+    for (size_t at = corpus->starts[rows[i]]; at < corpus->starts[rows[i] + 1]; at++)
+      model->votes[corpus->words[at] * (size_t)classes + labels[i]] += weight;
   }
+  normalise(prior, NULL, classes);
+  for (size_t bucket = 0; bucket < BUCKETS; bucket++)
+    normalise(model->votes + bucket * classes, prior, classes);
   *out = model;
   return RELABEL_OK;
 }
@@ -151,9 +217,14 @@ static relabel_status predict(void *state, const relabel_corpus *corpus_handle,
     free(scores), free(type);
     return fail(error, "out of memory");
   }
-  for (size_t i = 0; i < count; i++)
-    memcpy(scores->values + i * classes, model->shares + corpus->is_long[rows[i]] * classes,
-           classes * sizeof(float));
+  for (size_t i = 0; i < count; i++) {
+    float *row = scores->values + i * classes;
+    memcpy(row, model->votes + BUCKETS * classes, classes * sizeof(float));
+    for (size_t at = corpus->starts[rows[i]]; at < corpus->starts[rows[i] + 1]; at++)
+      for (size_t class = 0; class < classes; class++)
+        row[class] += model->votes[corpus->words[at] * classes + class];
+    normalise(row, NULL, (uint32_t)classes);
+  }
 
   snprintf(type->format, sizeof type->format, "+w:%zu", classes);
   type->child = (struct ArrowSchema){.format = "f", .name = "item", .release = release_schema};
@@ -188,18 +259,32 @@ static void release_bytes(struct relabel_bytes *bytes) {
   bytes->release = NULL;
 }
 
-/* Saved models: "C1", then the class count and the shares as this machine writes them. */
+/* FNV-1a in 64 bits: finds damage, and is no protection against malice. */
+static uint64_t checksum(const unsigned char *data, size_t length) {
+  uint64_t hash = 14695981039346656037u;
+  for (size_t at = 0; at < length; at++)
+    hash = (hash ^ data[at]) * 1099511628211u;
+  return hash;
+}
+
+/* A saved model: MAGIC, the checksum of the rest, class count, votes, as this machine writes them. */
+#define MAGIC "plugin-in-c 1"
+#define HEAD (sizeof MAGIC + sizeof(uint64_t))
+
 static relabel_status save(void *state, const relabel_model *model_handle,
                            struct relabel_bytes *bytes, struct relabel_error *error) {
   (void)state;
   const struct model *model = model_handle;
-  size_t length = 2 + sizeof model->classes + 2 * (size_t)model->classes * sizeof(float);
+  size_t votes = (BUCKETS + 1) * (size_t)model->classes * sizeof(float);
+  size_t length = HEAD + sizeof model->classes + votes;
   unsigned char *data = malloc(length);
   if (data == NULL)
     return fail(error, "out of memory");
-  memcpy(data, "C1", 2);
-  memcpy(data + 2, &model->classes, sizeof model->classes);
-  memcpy(data + 2 + sizeof model->classes, model->shares, length - 2 - sizeof model->classes);
+  memcpy(data + HEAD, &model->classes, sizeof model->classes);
+  memcpy(data + HEAD + sizeof model->classes, model->votes, votes);
+  uint64_t sum = checksum(data + HEAD, length - HEAD);
+  memcpy(data, MAGIC, sizeof MAGIC);
+  memcpy(data + sizeof MAGIC, &sum, sizeof sum);
   *bytes = (struct relabel_bytes){
       .data = data, .length = length, .private_data = data, .release = release_bytes};
   return RELABEL_OK;
@@ -209,27 +294,24 @@ static relabel_status load(void *state, const uint8_t *data, size_t length, rela
                            uint32_t *class_count, struct relabel_error *error) {
   (void)state;
   uint32_t classes;
-  if (length < 2 + sizeof classes || memcmp(data, "C1", 2) != 0)
+  uint64_t sum;
+  if (length < HEAD + sizeof classes || memcmp(data, MAGIC, sizeof MAGIC) != 0)
     return fail(error, "these bytes are no model of plugin-in-c");
-  memcpy(&classes, data + 2, sizeof classes);
-  size_t rest = length - 2 - sizeof classes;
-  if (classes < 2 || rest != 2 * (size_t)classes * sizeof(float))
-    return fail(error, "the saved model is cut short");
-  struct model *model = malloc(sizeof *model + rest);
+  memcpy(&sum, data + sizeof MAGIC, sizeof sum);
+  if (sum != checksum(data + HEAD, length - HEAD))
+    return fail(error, "the saved model is damaged or cut short");
+  memcpy(&classes, data + HEAD, sizeof classes);
+  size_t votes = length - HEAD - sizeof classes;
+  if (classes < 2 || votes != (BUCKETS + 1) * (size_t)classes * sizeof(float))
+    return fail(error, "the saved model has another size");
+  struct model *model = malloc(sizeof *model + votes);
   if (model == NULL)
     return fail(error, "out of memory");
   model->classes = classes;
-  memcpy(model->shares, data + 2 + sizeof classes, rest);
+  memcpy(model->votes, data + HEAD + sizeof classes, votes);
   *out = model;
   *class_count = classes;
   return RELABEL_OK;
-}
-
-static void release_corpus(void *state, relabel_corpus *handle) {
-  (void)state;
-  struct corpus *corpus = handle;
-  free(corpus->is_long);
-  free(corpus);
 }
 
 static void release_model(void *state, relabel_model *handle) {

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+pub mod authors;
 pub mod data;
 pub mod mask;
 pub mod plugins;
@@ -98,7 +99,8 @@ impl Sandbox {
 
     fn here(&self, command: &mut Command) {
         command.current_dir(self.folder.path()).stdin(Stdio::null());
-        for name in ["RELABEL_CACHE_DIR", "RELABEL_PLUGIN_PATH", "RELABEL_STORE"] {
+        for name in ["RELABEL_CACHE_DIR", "RELABEL_LOCKED", "RELABEL_PLUGIN_PATH", "RELABEL_STORE"]
+        {
             command.env_remove(name);
         }
     }

@@ -46,7 +46,7 @@ impl Classifier for Majority {
         version: env!("CARGO_PKG_VERSION"),
         description: "Class shares of the training rows, the same for every text; the baseline",
         licence: "MIT OR Apache-2.0",
-        capabilities: &["weights"],
+        capabilities: &["weights", "reference"],
     };
 
     fn prepare(params: Params, _texts: &Texts<'_>, _: &Context<'_>) -> Result<Corpus, Error> {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use crate::commands::{check, demo, exec_plugin, graph, plan, plugins, review, run, runs, show};
@@ -47,6 +48,9 @@ pub struct Global {
     /// Folder to look for plugins in; may be given several times
     #[arg(long, global = true, value_name = "DIR")]
     pub plugin_path: Vec<PathBuf>,
+    /// Refuse any plugin that is not in plugins.lock beside the pipeline, with that digest
+    #[arg(long, global = true, env = "RELABEL_LOCKED", value_parser = FalseyValueParser::new())]
+    pub locked: bool,
     /// How results are printed
     #[arg(long, global = true, value_enum, default_value_t = FormatName::Text)]
     pub format: FormatName,

@@ -1,6 +1,7 @@
 //! The surroundings of a command: where the pipeline is, its cache, its plugins.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use plugin_host::{Launcher, PluginSource};
 
 use crate::args::{Format, FormatName, Global, PipelineArgs};
 use crate::error::{CliError, Exit};
+use crate::plugins_lock::PluginsLock;
 
 /// What commands share.
 pub struct Context {
@@ -24,6 +26,8 @@ pub struct Context {
     pub plugins: Arc<PluginSource>,
     pub catalog: Catalog,
     cache_dir: Option<PathBuf>,
+    /// Plugins have to be those of plugins.lock.
+    locked: bool,
     factory: BuiltinNodes,
     clock: SystemClock,
 }
@@ -33,8 +37,11 @@ pub struct Loaded {
     pub plan: Plan,
     /// The file as the user named it.
     pub name: String,
+    /// The folder of the file, absolute.
     pub base_dir: PathBuf,
     pub cache: Cache,
+    /// Every plugin the pipeline asks for, or lets `auto` choose from, by the word it has for it.
+    pub plugins: BTreeMap<String, PluginDescription>,
 }
 
 impl Context {
@@ -54,12 +61,22 @@ impl Context {
             factory: BuiltinNodes::new(source),
             plugins,
             cache_dir: global.cache_dir,
+            locked: global.locked,
             clock: SystemClock,
         }
     }
 
     /// Reads and checks a pipeline; every problem is in the error.
     pub fn load(&self, args: &PipelineArgs) -> Result<Loaded, CliError> {
+        self.load_with(args, self.locked)
+    }
+
+    /// The same, whatever plugins.lock says.
+    pub fn load_unlocked(&self, args: &PipelineArgs) -> Result<Loaded, CliError> {
+        self.load_with(args, false)
+    }
+
+    fn load_with(&self, args: &PipelineArgs, locked: bool) -> Result<Loaded, CliError> {
         let path = match &args.pipeline {
             Some(path) => path.clone(),
             None => default_pipeline()?,
@@ -72,17 +89,26 @@ impl Context {
         let full = std::path::absolute(&path)?;
         let base_dir = full.parent().map(Path::to_owned).unwrap_or_default();
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if locked {
+            self.plugins.pin(PluginsLock::read_beside(&path)?.pins(&base_dir));
+        }
         let cache_folder = self.cache_folder(&base_dir);
         self.plugins.keep_descriptions(cache_folder.join("plugins-v1"));
         let cache = Cache::at(cache_folder);
         let refusals = RefCell::default();
-        let world = Outside { base_dir: &base_dir, plugins: &self.plugins, refusals: &refusals };
+        let found = RefCell::default();
+        let world = Outside {
+            base_dir: &base_dir,
+            plugins: &self.plugins,
+            refusals: &refusals,
+            found: &found,
+        };
         let source = PipelineSource { text: &text, default_name: &stem, overrides: &args.set };
         let name = path.display().to_string();
         let plan = plan::compile(&source, &self.catalog, &world).map_err(|errors| {
             CliError::plan(&errors, &name, &text, &args.set, &refusals.borrow())
         })?;
-        Ok(Loaded { plan, name, base_dir, cache })
+        Ok(Loaded { plan, name, base_dir, cache, plugins: found.into_inner() })
     }
 
     pub fn cache_folder(&self, base_dir: &Path) -> PathBuf {
@@ -162,6 +188,8 @@ struct Outside<'a> {
     plugins: &'a PluginSource,
     /// What was said of plugins that are there and were refused: another exit code.
     refusals: &'a RefCell<Vec<String>>,
+    /// Every plugin that was given, by the word it was asked for with.
+    found: &'a RefCell<BTreeMap<String, PluginDescription>>,
 }
 
 impl World for Outside<'_> {
@@ -183,7 +211,11 @@ impl World for Outside<'_> {
         let path = self.base_dir.join(request.plugin).display().to_string();
         let plugin = if request.plugin.contains('/') { &path } else { request.plugin };
         match self.plugins.classifier(&PluginRequest { plugin, ..*request }) {
-            Ok(classifier) => Ok(classifier.description().clone()),
+            Ok(classifier) => {
+                let description = classifier.description().clone();
+                self.found.borrow_mut().insert(request.plugin.to_owned(), description.clone());
+                Ok(description)
+            }
             Err(error) => {
                 let problem = plugin_problem(&error);
                 if problem.refused {
@@ -207,6 +239,10 @@ fn plugin_problem(error: &ClassifierSourceError) -> PluginProblem {
                 None => format!("plugins: `{}`", known.join("`, `")),
             };
             PluginProblem { message, hint: Some(hint), refused: false, key: "plugin" }
+        }
+        ClassifierSourceError::Unpinned { .. } => {
+            let hint = "`relabel plugins lock` accepts the plugins as they are now";
+            PluginProblem { message, hint: Some(hint.into()), refused: true, key: "plugin" }
         }
         ClassifierSourceError::Refused { .. } => {
             let hint =

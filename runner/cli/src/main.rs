@@ -15,6 +15,7 @@ mod context;
 mod demo;
 mod error;
 mod output;
+mod plugins_lock;
 
 fn main() -> ExitCode {
     let args = args::Args::parse();

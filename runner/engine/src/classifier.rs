@@ -10,7 +10,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 
-pub use plan::{Isolation, Limits, PluginDescription, PluginRequest, Transport};
+/// Parameters are judged by the same functions everywhere; see the crate `plan`.
+pub use plan::{
+    Isolation, Limits, PluginDescription, PluginRequest, Transport, fill_defaults,
+    validate as validate_params,
+};
 
 /// Texts in the memory layout of an Arrow `LargeUtf8` array without nulls.
 ///
@@ -210,6 +214,9 @@ pub enum ClassifierSourceError {
     /// The file is there, and is not a usable plugin: no library, wrong ABI, refused by its digest.
     #[error("plugin `{name}` at {location} was refused: {reason}")]
     Refused { name: String, location: String, reason: String },
+    /// The file is not the one that was pinned; it was not opened.
+    #[error("plugin `{name}` at {location} was refused: {reason}")]
+    Unpinned { name: String, location: String, reason: String },
     /// The plugin may be sound, but cannot be run where the request says.
     #[error("plugin `{name}` cannot run as asked: {reason}")]
     Isolation { name: String, reason: String },

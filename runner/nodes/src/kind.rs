@@ -75,6 +75,9 @@ pub(crate) fn find_classifier(
             ClassifierSourceError::Unknown { .. } => {
                 Some("`relabel plugins list` shows what there is".to_owned())
             }
+            ClassifierSourceError::Unpinned { .. } => {
+                Some("`relabel plugins lock` accepts it as it is".to_owned())
+            }
             ClassifierSourceError::Refused { .. } | ClassifierSourceError::Isolation { .. } => None,
         };
         NodeError::Refused { message: error.to_string(), hint }

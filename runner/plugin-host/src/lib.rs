@@ -3,8 +3,9 @@
 //! [`PluginSource`] finds plugins by name or path; what it returns implements the engine's
 //! classifier traits, in this process for a library that is trusted, else in child processes
 //! (`process`). Whatever comes back from a plugin is checked before anybody sees it, and every error
-//! names the plugin, the operation and the reason. Knows nothing of frames, pipelines or particular
-//! plugins, and reads no environment: folders and variables are given to it.
+//! names the plugin, the operation and the reason. [`contract`] checks whether a classifier keeps its
+//! promises. Knows nothing of frames, pipelines or particular plugins, and reads no environment:
+//! folders and variables are given to it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -12,15 +13,18 @@ mod arrow_in;
 mod arrow_out;
 mod call;
 mod classifier;
+pub mod contract;
 mod description;
 mod instance;
 mod library;
+mod pins;
 mod process;
 mod scores;
 mod search;
 mod source;
 
 pub use classifier::load_static;
+pub use pins::Pins;
 pub use process::{ExecPlugin, Hosted, Launcher, exec_plugin};
 pub use search::library_file_name;
 pub use source::{FoundPlugin, PluginSource};

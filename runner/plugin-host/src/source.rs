@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use engine::classifier::{
     Cancel, Classifier, ClassifierError, ClassifierSource, ClassifierSourceError, Isolation,
@@ -17,6 +17,7 @@ use crate::description::{Origin, is_plugin_name};
 use crate::file_digest;
 use crate::instance::Instance;
 use crate::library::{instantiate, open_library};
+use crate::pins::Pins;
 use crate::process::{
     Isolated, IsolatedClassifier, Launcher, Setting, read_description, write_description,
 };
@@ -47,6 +48,7 @@ pub struct PluginSource {
     /// By canonical path and digest of the file.
     loaded: Mutex<BTreeMap<(PathBuf, String), Loaded>>,
     isolated: Mutex<BTreeMap<(PathBuf, String, Limits), Arc<Isolated>>>,
+    pins: OnceLock<Pins>,
 }
 
 #[derive(Clone)]
@@ -59,6 +61,8 @@ struct Loaded {
 enum Refusal {
     File(String),
     Isolation(String),
+    /// It is another file than the one that was pinned.
+    Pin(String),
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -77,6 +81,7 @@ impl PluginSource {
             descriptions: Mutex::default(),
             loaded: Mutex::default(),
             isolated: Mutex::default(),
+            pins: OnceLock::new(),
         }
     }
 
@@ -93,6 +98,12 @@ impl PluginSource {
         *lock(&self.descriptions) = Some(folder);
     }
 
+    /// From now on gives only what these pins allow; others are refused before they are opened.
+    /// The first pins stay.
+    pub fn pin(&self, pins: Pins) {
+        self.pins.get_or_init(|| pins);
+    }
+
     pub fn folders(&self) -> &[PathBuf] {
         &self.folders
     }
@@ -104,7 +115,9 @@ impl PluginSource {
             .map(|(name, file)| {
                 let description = match self.open(&file, &PluginRequest::new(&name)) {
                     Ok(plugin) => Ok(plugin.description().clone()),
-                    Err(Refusal::File(reason) | Refusal::Isolation(reason)) => Err(reason),
+                    Err(
+                        Refusal::File(reason) | Refusal::Isolation(reason) | Refusal::Pin(reason),
+                    ) => Err(reason),
                 };
                 FoundPlugin { name, location: file.path, description }
             })
@@ -153,6 +166,9 @@ impl PluginSource {
             transport,
             isolation,
         };
+        if let Some(pins) = self.pins.get() {
+            pins.check(request.plugin, &origin.digest).map_err(Refusal::Pin)?;
+        }
         let plugin: Arc<dyn Classifier> = match isolation {
             Isolation::InProcess => {
                 let instance = self.load(path, &origin).map_err(Refusal::File)?;
@@ -273,6 +289,10 @@ impl ClassifierSource for PluginSource {
             Refusal::File(reason) => refused(&file.path, reason),
             Refusal::Isolation(reason) => {
                 ClassifierSourceError::Isolation { name: name.to_owned(), reason }
+            }
+            Refusal::Pin(reason) => {
+                let location = file.path.display().to_string();
+                ClassifierSourceError::Unpinned { name: name.to_owned(), location, reason }
             }
         })
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod broken;
-mod linear;
+mod contract;
 mod panics;
 mod parity;
 mod support;

@@ -1,7 +1,7 @@
 //! Scores a labelled CSV file out of fold with a classifier plugin; prints cost and quality as JSON.
 //!
 //! ```text
-//! cargo run --release -p plugin-host --example out_of_fold -- FILE.csv[.gz] PLUGIN [JSON] [THREADS]
+//! cargo run --release -p plugin-host --example benchmark -- FILE.csv[.gz] PLUGIN [JSON] [THREADS]
 //! ```
 //!
 //! FILE has the columns `text` and `label`, and may have `true_label`; PLUGIN is a name, looked for
@@ -22,7 +22,9 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use engine::classifier::{CallContext, Cancel, Classifier, ClassifierSource, FitRequest, Texts};
+use engine::classifier::{
+    CallContext, Cancel, Classifier, ClassifierSource, FitRequest, PluginRequest, Texts,
+};
 use flate2::read::MultiGzDecoder;
 use plugin_host::PluginSource;
 use quality::{Quality, average_precision};
@@ -40,12 +42,12 @@ struct Data {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [path, plugin, ..] = arguments.as_slice() else {
-        return Err("usage: out_of_fold FILE.csv[.gz] PLUGIN [JSON] [THREADS]".into());
+        return Err("usage: benchmark FILE.csv[.gz] PLUGIN [JSON] [THREADS]".into());
     };
     let mut params: Value = serde_json::from_str(arguments.get(2).map_or("{}", String::as_str))?;
     let threads: usize = arguments.get(3).map_or(Ok(2), |threads| threads.parse())?;
     let data = read(path)?;
-    let classifier = plugins()?.classifier(plugin)?;
+    let classifier = plugins()?.classifier(&PluginRequest::new(plugin))?;
     fill_defaults(&classifier.description().params_schema, &mut params);
     let folds = fold_of_each_row(&data.labels);
     let cpu_before = cpu_seconds();

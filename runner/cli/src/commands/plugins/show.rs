@@ -1,7 +1,6 @@
-//! `relabel plugins`: which classifiers there are, and what they take.
+//! `relabel plugins show`: one plugin with its parameters.
 
-use clap::Subcommand;
-use engine::classifier::{ClassifierSource, Isolation, PluginDescription, PluginRequest};
+use engine::classifier::{Isolation, PluginDescription, PluginRequest};
 use serde_json::{Value, json};
 
 use crate::args::Format;
@@ -9,72 +8,20 @@ use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output::{self, Table};
 
-/// Shows classifier plugins
+/// Shows a plugin with its parameters
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Lists the plugins on the search path
-    List,
-    /// Shows a plugin with its parameters
-    Show {
-        /// Name of a plugin, or path of its file
-        plugin: String,
-    },
+    /// Name of a plugin, or path of its file
+    plugin: String,
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    match &args.command {
-        Command::List => list(context),
-        Command::Show { plugin } => {
-            let found =
-                context.plugins.classifier(&PluginRequest::new(plugin)).map_err(|error| {
-                    CliError::new(Exit::Refused, error.to_string())
-                        .with_hint("`relabel plugins list` shows what there is")
-                })?;
-            show(found.description(), context.format);
-        }
-    }
+    let found = super::find(&PluginRequest::new(&args.plugin), context)?;
+    show(found.description(), context.format);
     Ok(Exit::Done)
 }
 
-fn list(context: &Context) {
-    let found = context.plugins.list();
-    if context.format == Format::Json {
-        let plugins: Vec<Value> = found
-            .iter()
-            .map(|plugin| match &plugin.description {
-                Ok(description) => description_json(description),
-                Err(reason) => json!({
-                    "name": plugin.name,
-                    "location": plugin.location.display().to_string(),
-                    "refused": reason,
-                }),
-            })
-            .collect();
-        return output::json(&json!({ "schema_version": 1, "plugins": plugins }));
-    }
-    let mut table = Table::new(&["plugin", "version", "what it is"]);
-    for plugin in &found {
-        let (version, text) = match &plugin.description {
-            Ok(description) => (description.version.clone(), description.description.clone()),
-            Err(reason) => (String::new(), format!("refused: {reason}")),
-        };
-        table.row([plugin.name.clone(), version, text]);
-    }
-    output::result(table.render());
-    if found.is_empty() {
-        let folders: Vec<String> =
-            context.plugins.folders().iter().map(|folder| folder.display().to_string()).collect();
-        output::info(format!("no plugin in {}", folders.join(", ")));
-    }
-}
-
-fn description_json(description: &PluginDescription) -> Value {
+pub(super) fn description_json(description: &PluginDescription) -> Value {
     json!({
         "name": description.name,
         "version": description.version,
