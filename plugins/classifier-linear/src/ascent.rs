@@ -6,8 +6,14 @@
 //! whose gap is negligible are left out of a step, and where rows times classes would take too much
 //! memory, each row remembers a few lanes only. Both are steps on fewer coordinates, so the weights
 //! stay the exact sum of dual vectors times rows.
+//!
+//! Labels may be wrong. A row whose own label the weights find far less likely than another pulls
+//! less: its goal shrinks by `l / (l + doubt * m)`, with `l` the likelihood ratio of its label to the
+//! label's share of the rows and `m` the largest such ratio. That is about the probability that the
+//! label is right when `doubt` is the odds of a wrong one. Ratios, not probabilities, so that a rare
+//! class is not doubted for being rare.
 
-use plugin_sdk::lanes::Kernel;
+use plugin_sdk::lanes::{Kernel, prefetch};
 
 use crate::math::{LANES, Lanes, ZERO, add_rows, lanes_for, last_mask, softmax};
 use crate::math::{spread_lanes, spread_row};
@@ -60,7 +66,18 @@ pub(crate) struct Ascent<'a> {
     /// How far lanes without a slot must be from their goal to get one.
     slot_gap: f32,
     mask: Lanes,
-    c: f32,
+    /// The inverse of each class's share of the rows; 0 for a class without one.
+    rarity: Vec<Lanes>,
+    strength: Strength,
+}
+
+/// How strongly rows and their labels pull at the weights.
+#[derive(Clone, Copy)]
+pub(crate) struct Strength {
+    /// Inverse strength of the L2 regularisation.
+    pub c: f32,
+    /// Odds of a wrong label; 0 to take every label as right.
+    pub doubt: f32,
 }
 
 /// Training rows in the order they are walked.
@@ -72,16 +89,16 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Ascent<'a> {
-    pub fn new(rows: Rows<'a>, features: usize, classes: usize, c: f32) -> Ascent<'a> {
+    pub fn new(rows: Rows<'a>, features: usize, classes: usize, strength: Strength) -> Ascent<'a> {
         let held = (MOST_DUALS / rows.labels.len().max(1)).max(FEW_LANES);
-        Ascent::with_slots(rows, features, classes, c, held)
+        Ascent::with_slots(rows, features, classes, strength, held)
     }
 
     fn with_slots(
         rows: Rows<'a>,
         features: usize,
         classes: usize,
-        c: f32,
+        strength: Strength,
         held: usize,
     ) -> Ascent<'a> {
         let width = lanes_for(classes);
@@ -100,7 +117,8 @@ impl<'a> Ascent<'a> {
             held,
             slot_gap: SLOT_GAP.max(SLOT_CHANCES / classes as f32),
             mask: last_mask(classes),
-            c,
+            rarity: rarity(rows, width),
+            strength,
         }
     }
 
@@ -109,6 +127,7 @@ impl<'a> Ascent<'a> {
         if std::mem::take(&mut self.settled[row]) {
             return;
         }
+        self.prefetch(row + 1);
         let entries = self.rows.vectors.get(row);
         let width = self.bias.len();
         let weight = self.rows.weights[row];
@@ -116,13 +135,46 @@ impl<'a> Ascent<'a> {
         let logits = &mut self.logits[..width];
         score(&self.weights, &self.bias, entries, logits);
         softmax(logits, &self.mask);
+        let pull = if self.strength.doubt > 0.0 { -weight * self.trust(label) } else { -weight };
+        let logits = &mut self.logits[..width];
         logits[label / LANES].0[label % LANES] -= 1.0;
         for gap in logits.iter_mut() {
-            *gap = gap.scale(-weight);
+            *gap = gap.scale(pull);
         }
-        let rate = SMOOTHNESS / (SMOOTHNESS + self.c * weight * squared_norm(entries));
+        let rate = SMOOTHNESS / (SMOOTHNESS + self.strength.c * weight * squared_norm(entries));
         let step = Step { row, weight, rate };
         if width <= FEW_LANES { self.step_all(step) } else { self.step_some(step) }
+    }
+
+    /// Returns how far the probabilities in `logits` bear out a label: 1 when it is the likeliest,
+    /// measured by its share, and towards 0 when another is much likelier.
+    #[inline(always)]
+    fn trust(&self, label: usize) -> f32 {
+        let mut most = ZERO;
+        for (probability, rarity) in self.logits.iter().zip(&self.rarity) {
+            most = most.max(probability.times(*rarity));
+        }
+        let (lanes, lane) = (label / LANES, label % LANES);
+        let own = self.logits[lanes].0[lane] * self.rarity[lanes].0[lane];
+        // The smallest positive float keeps 0 / 0 away where a probability is too small.
+        own * (1.0 + self.strength.doubt)
+            / (own + self.strength.doubt * most.largest()).max(f32::MIN_POSITIVE)
+    }
+
+    /// Asks for the weights of a row that comes next: they are all over the memory.
+    #[inline(always)]
+    fn prefetch(&self, row: usize) {
+        if self.settled.get(row) != Some(&false) {
+            return;
+        }
+        let width = self.bias.len();
+        for &(number, _) in self.rows.vectors.get(row) {
+            let start = number as usize * width;
+            prefetch(&self.weights, start);
+            if width > 2 {
+                prefetch(&self.weights, start + 2);
+            }
+        }
     }
 
     /// Moves all classes. The logits hold the goal, and become the change.
@@ -144,7 +196,7 @@ impl<'a> Ascent<'a> {
         for ((gap, dual), bias) in gaps.iter_mut().zip(duals).zip(&mut self.bias) {
             let change = gap.scale(rate);
             *dual = dual.add(change);
-            *gap = change.scale(self.c);
+            *gap = change.scale(self.strength.c);
             *bias = bias.add(gap.scale(BIAS_VALUE));
         }
         spread_row(&mut self.weights, entries, gaps);
@@ -182,7 +234,7 @@ impl<'a> Ascent<'a> {
             let slot = if self.owners.is_empty() { lanes } else { self.slots[lanes] as usize };
             let change = gap.scale(rate);
             duals[slot] = duals[slot].add(change);
-            let change = change.scale(self.c);
+            let change = change.scale(self.strength.c);
             self.bias[lanes] = self.bias[lanes].add(change.scale(BIAS_VALUE));
             spread_lanes(&mut self.weights, entries, change, width, lanes);
         }
@@ -191,7 +243,7 @@ impl<'a> Ascent<'a> {
     /// Takes what a row itself put into the weights out of its logits.
     #[inline(always)]
     fn take_out(&self, row: usize, logits: &mut [Lanes]) {
-        let own = -self.c * squared_norm(self.rows.vectors.get(row));
+        let own = -self.strength.c * squared_norm(self.rows.vectors.get(row));
         for (slot, dual) in self.duals[row * self.held..][..self.held].iter().enumerate() {
             let lanes = match self.owners.get(row * self.held + slot) {
                 None => slot,
@@ -234,6 +286,20 @@ fn find_slots(
             *gap = ZERO;
         }
     }
+}
+
+/// Returns the inverse of each class's share of the rows' weight.
+fn rarity(rows: Rows<'_>, width: usize) -> Vec<Lanes> {
+    let mut totals = vec![0.0_f64; width * LANES];
+    for (&label, &weight) in rows.labels.iter().zip(rows.weights) {
+        totals[label as usize] += f64::from(weight);
+    }
+    let sum: f64 = totals.iter().sum();
+    let inverse = |total: f64| if total > 0.0 { (sum / total).min(1e30) as f32 } else { 0.0 };
+    totals
+        .chunks(LANES)
+        .map(|part| Lanes(std::array::from_fn(|lane| inverse(part[lane]))))
+        .collect()
 }
 
 /// A row to move, its weight, and how much of a gap a step closes.
@@ -309,6 +375,8 @@ mod tests {
 
     use super::*;
 
+    const STRENGTH: Strength = Strength { c: 1.0, doubt: 0.1 };
+
     /// Rows of two features of twenty each, and labels with a pattern in them.
     fn rows(count: u32, classes: u32) -> (Vectors, Vec<u32>, Vec<f32>) {
         let mut vectors = Vectors::default();
@@ -320,7 +388,7 @@ mod tests {
     }
 
     fn walk<'a>(rows: Rows<'a>, classes: usize, held: usize, wide: bool) -> Ascent<'a> {
-        let mut ascent = Ascent::with_slots(rows, 20, classes, 1.0, held);
+        let mut ascent = Ascent::with_slots(rows, 20, classes, STRENGTH, held);
         for _ in 0..8 {
             let steps = Steps { ascent: &mut ascent, rows: 0..rows.labels.len() };
             if wide { run_wide(steps) } else { steps.run() }
@@ -383,5 +451,23 @@ mod tests {
             best == Some(labels[*row] as usize)
         };
         assert_eq!((0..400).filter(right).count(), 400);
+    }
+
+    #[test]
+    fn contradicted_labels_pull_less() {
+        let (vectors, mut labels, weights) = rows(1000, 4);
+        // Eleven shares no factor with the pattern of the rows.
+        let right = labels.clone();
+        (0..1000).step_by(11).for_each(|row| labels[row] = (labels[row] + 1) % 4);
+        let wrong: Vec<usize> = (0..1000).filter(|&row| labels[row] != right[row]).collect();
+        let pull = |doubt: f32| {
+            let rows = Rows { vectors: &vectors, labels: &labels, weights: &weights };
+            let mut ascent = Ascent::new(rows, 20, 4, Strength { c: 2.0, doubt });
+            (0..8).for_each(|_| Steps { ascent: &mut ascent, rows: 0..1000 }.run());
+            let own = |&row: &usize| ascent.duals[row].0[labels[row] as usize];
+            wrong.iter().map(own).sum::<f32>() / wrong.len() as f32
+        };
+        let [all, doubted] = [0.0, 0.1].map(pull);
+        assert!(wrong.len() > 50 && doubted < 0.7 * all, "{doubted} {all}");
     }
 }

@@ -8,6 +8,14 @@ use serde::{Deserialize, Serialize};
 /// Parameters of `linear`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+// What `params: auto` may try, cheap ones first: the defaults; for labels with many errors; for clean
+// labels and many classes; for word order.
+#[schemars(extend("x-relabel-auto" = [
+    {},
+    {"c": 1.0, "doubt": 0.3},
+    {"c": 5.0},
+    {"word_ngrams": 2, "c": 3.0},
+]))]
 pub struct Params {
     /// Longest run of words that is a feature: 1 for words, 2 for pairs too.
     #[schemars(range(min = 1, max = 3))]
@@ -27,6 +35,10 @@ pub struct Params {
     /// Inverse strength of the L2 regularisation, per row: small is strong, and forgives more noise.
     #[schemars(range(min = 0.0001, max = 1000.0))]
     pub c: f64,
+    /// How far labels that the other rows contradict are doubted; they then count less. 0 takes
+    /// every label as right.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub doubt: f64,
     /// Passes over the training rows.
     #[schemars(range(min = 1, max = 1000))]
     pub epochs: u32,
@@ -65,7 +77,8 @@ impl Default for Params {
             min_df: 2,
             sublinear_tf: true,
             idf: true,
-            c: 1.0,
+            c: 2.0,
+            doubt: 0.1,
             epochs: 5,
             class_weight: ClassWeight::None,
             calibrate: Calibrate::Truth,
@@ -80,6 +93,7 @@ pub(crate) struct Learning {
     pub sublinear_tf: bool,
     pub idf: bool,
     pub c: f32,
+    pub doubt: f32,
     pub epochs: u32,
     pub class_weight: ClassWeight,
     pub calibrate: Calibrate,
@@ -101,6 +115,9 @@ impl Params {
         if !(1e-4..=1e3).contains(&self.c) {
             return wrong("c", "must be within 0.0001 and 1000");
         }
+        if !(0.0..=1.0).contains(&self.doubt) {
+            return wrong("doubt", "must be within 0 and 1");
+        }
         if !(1..=1000).contains(&self.epochs) {
             return wrong("epochs", "must be within 1 and 1000");
         }
@@ -109,6 +126,7 @@ impl Params {
             sublinear_tf: self.sublinear_tf,
             idf: self.idf,
             c: self.c as f32,
+            doubt: self.doubt as f32,
             epochs: self.epochs,
             class_weight: self.class_weight,
             calibrate: self.calibrate,

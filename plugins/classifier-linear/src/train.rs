@@ -13,7 +13,7 @@ use plugin_sdk::lanes::run_wide;
 use plugin_sdk::text::Counts;
 use plugin_sdk::{Context, Error, Training};
 
-use crate::ascent::{Ascent, HeldOut, Rows, Steps};
+use crate::ascent::{Ascent, HeldOut, Rows, Steps, Strength};
 use crate::math::Lanes;
 use crate::params::{ClassWeight, Learning};
 use crate::vectors::Weighting;
@@ -48,13 +48,14 @@ pub(crate) fn train(
     context: &Context<'_>,
 ) -> Result<Trained, Error> {
     let order = shuffled(training.rows.len(), training.seed);
-    let vectors =
-        source.weighting.vectors(source.counts, order.iter().map(|&at| training.rows[at as usize]));
+    let walked: Vec<u32> = order.iter().map(|&at| training.rows[at as usize]).collect();
+    let vectors = source.weighting.vectors(source.counts, &walked);
     let weights = row_weights(training, learning);
     let weights: Vec<f32> = order.iter().map(|&at| weights[at as usize]).collect();
     let labels: Vec<u32> = order.iter().map(|&at| training.labels[at as usize]).collect();
     let rows = Rows { vectors: &vectors, labels: &labels, weights: &weights };
-    let mut ascent = Ascent::new(rows, source.features, training.class_count, learning.c);
+    let strength = Strength { c: learning.c, doubt: learning.doubt };
+    let mut ascent = Ascent::new(rows, source.features, training.class_count, strength);
     for epoch in 0..learning.epochs {
         for start in (0..order.len()).step_by(ROWS_PER_CHECK) {
             context.check()?;

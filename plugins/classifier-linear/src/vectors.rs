@@ -77,30 +77,34 @@ impl Weighting {
     }
 
     /// Returns the vectors of some rows.
-    pub fn vectors(&self, corpus: &Counts, rows: impl Iterator<Item = u32> + Clone) -> Vectors {
+    pub fn vectors(&self, corpus: &Counts, rows: &[u32]) -> Vectors {
         let mut vectors = Vectors::default();
         // What is left out of rows is little; growing would copy all entries several times.
-        vectors.entries.reserve_exact(rows.clone().map(|row| corpus.row(row).0.len()).sum());
-        for row in rows {
+        vectors.entries.reserve_exact(rows.iter().map(|&row| corpus.row(row).0.len()).sum());
+        vectors.ends.reserve_exact(rows.len());
+        for (position, &row) in rows.iter().enumerate() {
+            corpus.prefetch(rows, position);
             self.push_row(corpus, row, &mut vectors);
         }
         vectors
     }
 
     /// Appends the vector of a row: feature numbers and values with a Euclidean norm of 1.
+    #[inline]
     pub fn push_row(&self, corpus: &Counts, row: u32, out: &mut Vectors) {
         let start = out.entries.len();
         let (features, counts) = corpus.row(row);
-        out.entries.resize(start + features.len(), (0, 0.0));
+        // Written over, and cut off below where features are absent.
+        out.entries.extend(features.iter().map(|&feature| self.features[feature as usize]));
         let entries = &mut out.entries[start..];
         let mut length = 0;
         let mut squares = 0.0_f32;
-        for (&feature, &count) in features.iter().zip(counts) {
-            let (number, idf) = self.features[feature as usize];
-            let frequency = self.frequencies.get(usize::from(count));
-            let frequency = frequency
-                .copied()
-                .unwrap_or_else(|| term_frequency(usize::from(count), self.sublinear_tf));
+        for (at, &count) in counts.iter().enumerate() {
+            let (number, idf) = entries[at];
+            let frequency = match self.frequencies.get(usize::from(count)) {
+                Some(&frequency) => frequency,
+                None => term_frequency(usize::from(count), self.sublinear_tf),
+            };
             // The idf of an absent feature is 0; its entry is written over by the next.
             let value = frequency * idf;
             squares += value * value;

@@ -7,6 +7,7 @@
 use std::thread;
 
 use super::tokens::{TextSettings, Tokenizer};
+use crate::lanes::prefetch;
 use crate::threads::join;
 use crate::{Context, Error, Texts};
 
@@ -32,22 +33,29 @@ impl Counts {
         texts: &Texts<'_>,
         context: &Context<'_>,
     ) -> Result<Counts, Error> {
-        let chunks = read_chunks(settings, texts, context)?;
-        let (hashes, maps) = join_vocabularies(&chunks)?;
+        let mut chunks = read_chunks(settings, texts, context)?.into_iter();
+        let first = chunks.next().expect("there is at least one chunk");
+        let mut vocabulary = first.vocabulary;
         let mut starts = Vec::with_capacity(texts.len() + 1);
         starts.push(0);
-        for chunk in &chunks {
-            let base = *starts.last().expect("starts begins with 0");
-            starts.extend(chunk.ends.iter().map(|end| base + end));
+        starts.extend_from_slice(&first.ends);
+        let (mut features, mut counts) = (first.features, first.counts);
+        let mut others: Vec<Chunk> = chunks.collect();
+        renumber(&mut vocabulary, &mut others);
+        let entries = others.iter().fold(features.len(), |sum, other| sum + other.features.len());
+        if entries > MOST_ENTRIES {
+            return Err(too_many_entries());
         }
-        let entries = *starts.last().expect("starts begins with 0");
-        let mut features = Vec::with_capacity(entries);
-        let mut counts = Vec::with_capacity(entries);
-        for (chunk, map) in chunks.into_iter().zip(&maps) {
-            features.extend(chunk.features.iter().map(|&local| map[local as usize]));
+        // One chunk after the other is given back, so that little is held twice.
+        for chunk in others {
+            let base = features.len();
+            starts.extend(chunk.ends.iter().map(|end| base + end));
+            features.reserve_exact(chunk.features.len());
+            features.extend_from_slice(&chunk.features);
+            counts.reserve_exact(chunk.counts.len());
             counts.extend_from_slice(&chunk.counts);
         }
-        Ok(Counts { settings, hashes, starts, features, counts })
+        Ok(Counts { settings, hashes: vocabulary.hashes, starts, features, counts })
     }
 
     pub fn settings(&self) -> TextSettings {
@@ -67,9 +75,30 @@ impl Counts {
     }
 }
 
+/// How far ahead of its reading the place of a row is asked for, and its first entries.
+const FAR_AHEAD: usize = 12;
+const AHEAD: usize = 6;
+
+impl Counts {
+    /// Asks for what the rows behind `position` of `rows` will read: rows in a drawn order are all
+    /// over the memory. Call it before each row is read.
+    #[inline(always)]
+    pub fn prefetch(&self, rows: &[u32], position: usize) {
+        if let Some(&row) = rows.get(position + FAR_AHEAD) {
+            prefetch(&self.starts, row as usize);
+        }
+        if let Some(&row) = rows.get(position + AHEAD) {
+            let start = self.starts[row as usize];
+            prefetch(&self.features, start);
+            prefetch(&self.features, start + 16);
+            prefetch(&self.counts, start);
+        }
+    }
+}
+
 /// Rows of one chunk, with feature numbers of its own.
 struct Chunk {
-    hashes: Vec<u64>,
+    vocabulary: Vocabulary,
     ends: Vec<usize>,
     features: Vec<u32>,
     counts: Vec<u16>,
@@ -116,6 +145,15 @@ fn chunk_bounds(texts: &Texts<'_>, chunks: usize) -> Vec<usize> {
     bounds
 }
 
+/// Most entries of all texts; positions are kept in four bytes.
+const MOST_ENTRIES: usize = u32::MAX as usize - 1 - BATCH;
+
+/// Features of a text that are looked up together.
+const BATCH: usize = 1024;
+
+/// How many look-ups ahead of its use a slot of the vocabulary is asked for.
+const SLOTS_AHEAD: usize = 8;
+
 fn read_chunk(
     settings: TextSettings,
     texts: &Texts<'_>,
@@ -123,66 +161,109 @@ fn read_chunk(
     context: &Context<'_>,
 ) -> Result<Chunk, Error> {
     let mut tokenizer = Tokenizer::new(settings);
-    let mut vocabulary = Vocabulary::new();
-    let mut chunk =
-        Chunk { hashes: Vec::new(), ends: Vec::new(), features: Vec::new(), counts: Vec::new() };
-    // Where each feature stands in the current row: valid if at or behind the row's start.
-    let mut positions: Vec<usize> = Vec::new();
+    let mut chunk = Chunk {
+        vocabulary: Vocabulary::new(),
+        ends: Vec::with_capacity(rows.len()),
+        features: Vec::new(),
+        counts: Vec::new(),
+    };
+    let mut batch = Vec::with_capacity(BATCH);
     for row in rows {
         if row % ROWS_PER_CHECK == 0 {
             context.check()?;
         }
-        // Positions are stored plus one, so that 0 is before every row.
-        let row_start = chunk.features.len() + 1;
+        let row_start = chunk.features.len();
         tokenizer.features(texts.get(row), |hash| {
-            let feature = vocabulary.number(hash);
-            if feature as usize == positions.len() {
-                positions.push(0);
-            }
-            let position = &mut positions[feature as usize];
-            if *position >= row_start {
-                let count = &mut chunk.counts[*position - 1];
-                *count = count.saturating_add(1);
-            } else {
-                chunk.features.push(feature);
-                chunk.counts.push(1);
-                *position = chunk.features.len();
+            batch.push(hash);
+            if batch.len() == BATCH {
+                chunk.count(&batch, row_start);
+                batch.clear();
             }
         });
+        chunk.count(&batch, row_start);
+        batch.clear();
+        if chunk.features.len() > MOST_ENTRIES {
+            return Err(too_many_entries());
+        }
         chunk.ends.push(chunk.features.len());
     }
-    chunk.hashes = vocabulary.hashes;
     Ok(chunk)
 }
 
-/// Numbers the features of all chunks; returns them and a map for each chunk.
-fn join_vocabularies(chunks: &[Chunk]) -> Result<(Vec<u64>, Vec<Vec<u32>>), Error> {
-    let mut vocabulary = Vocabulary::new();
-    let maps = chunks
-        .iter()
-        .map(|chunk| chunk.hashes.iter().map(|&hash| vocabulary.number(hash)).collect())
-        .collect();
-    if vocabulary.hashes.len() >= u32::MAX as usize {
-        return Err(Error::new("the texts have more than 4294967294 features"));
+impl Chunk {
+    /// Counts features of the text whose entries begin at `row_start`.
+    fn count(&mut self, batch: &[u64], row_start: usize) {
+        for (at, &hash) in batch.iter().enumerate() {
+            if let Some(&next) = batch.get(at + SLOTS_AHEAD) {
+                self.vocabulary.prefetch(next);
+            }
+            let slot = self.vocabulary.slot(hash);
+            // Positions are stored plus one, so that 0 is before every text.
+            if slot.position as usize > row_start {
+                let count = &mut self.counts[slot.position as usize - 1];
+                *count = count.saturating_add(1);
+            } else {
+                self.features.push(slot.number - 1);
+                self.counts.push(1);
+                slot.position = self.features.len() as u32;
+            }
+        }
     }
-    Ok((vocabulary.hashes, maps))
 }
 
-/// Hash to number, open addressing; the hashes are good ones, so their low bits are the slot.
+fn too_many_entries() -> Error {
+    Error::new(format!(
+        "the texts have more than {MOST_ENTRIES} features in all; audit them in parts"
+    ))
+}
+
+/// Gives the features of further chunks their numbers in the vocabulary of the first.
+fn renumber(vocabulary: &mut Vocabulary, chunks: &mut [Chunk]) {
+    let mut maps = Vec::with_capacity(chunks.len());
+    for chunk in &mut *chunks {
+        let hashes = std::mem::replace(&mut chunk.vocabulary, Vocabulary::new()).hashes;
+        let map: Vec<u32> = hashes.iter().map(|&hash| vocabulary.number(hash)).collect();
+        maps.push(map);
+    }
+    thread::scope(|scope| {
+        for (chunk, map) in chunks.iter_mut().zip(&maps) {
+            scope.spawn(move || {
+                for feature in &mut chunk.features {
+                    *feature = map[*feature as usize];
+                }
+            });
+        }
+    });
+}
+
+/// Hash to number, open addressing.
 pub struct Vocabulary {
-    /// Number plus one, 0 when free, beside the hash it belongs to.
-    slots: Vec<(u64, u32)>,
+    slots: Vec<Slot>,
     hashes: Vec<u64>,
 }
 
+/// One place of the table, a quarter of a cache line.
+#[derive(Clone, Copy)]
+struct Slot {
+    hash: u64,
+    /// Plus one; 0 when the slot is free.
+    number: u32,
+    /// For [`Chunk`]: where the feature last occurred.
+    position: u32,
+}
+
+const FREE: Slot = Slot { hash: 0, number: 0, position: 0 };
+
 impl Vocabulary {
     fn new() -> Vocabulary {
-        Vocabulary { slots: vec![(0, 0); 1 << 12], hashes: Vec::new() }
+        Vocabulary { slots: vec![FREE; 1 << 10], hashes: Vec::new() }
     }
 
     /// Numbers hashes in their order.
     pub fn of(hashes: &[u64]) -> Vocabulary {
-        let mut vocabulary = Vocabulary::new();
+        let slots = (2 * hashes.len() + 1).next_power_of_two().max(1 << 10);
+        let mut vocabulary =
+            Vocabulary { slots: vec![FREE; slots], hashes: Vec::with_capacity(hashes.len()) };
         for &hash in hashes {
             vocabulary.number(hash);
         }
@@ -192,55 +273,56 @@ impl Vocabulary {
     /// Returns the number of a feature, a new one if it was never seen.
     #[inline]
     fn number(&mut self, hash: u64) -> u32 {
-        let mask = self.slots.len() - 1;
-        let mut slot = spread(hash) & mask;
-        loop {
-            let (known, number) = self.slots[slot];
-            if number == 0 {
-                break;
+        self.slot(hash).number - 1
+    }
+
+    /// Returns the slot of a feature, with a new number if it was never seen.
+    #[inline]
+    fn slot(&mut self, hash: u64) -> &mut Slot {
+        let mut at = self.place(hash);
+        if self.slots[at].number == 0 {
+            if (self.hashes.len() + 1) * 2 > self.slots.len() {
+                self.grow();
+                at = self.place(hash);
             }
-            if known == hash {
-                return number - 1;
-            }
-            slot = (slot + 1) & mask;
+            self.hashes.push(hash);
+            self.slots[at] = Slot { hash, number: self.hashes.len() as u32, position: 0 };
         }
-        let number = self.hashes.len() as u32;
-        self.slots[slot] = (hash, number + 1);
-        self.hashes.push(hash);
-        if self.hashes.len() * 2 > self.slots.len() {
-            self.grow();
-        }
-        number
+        &mut self.slots[at]
     }
 
     /// Returns the number of a feature that was seen.
     pub fn find(&self, hash: u64) -> Option<u32> {
+        self.slots[self.place(hash)].number.checked_sub(1)
+    }
+
+    /// Asks for the slot where the search for a feature begins.
+    #[inline]
+    pub fn prefetch(&self, hash: u64) {
+        prefetch(&self.slots, spread(hash) & (self.slots.len() - 1));
+    }
+
+    /// Returns where a feature is, or the free slot where it belongs.
+    #[inline]
+    fn place(&self, hash: u64) -> usize {
         let mask = self.slots.len() - 1;
-        let mut slot = spread(hash) & mask;
-        loop {
-            let (known, number) = self.slots[slot];
-            if number == 0 {
-                return None;
-            }
-            if known == hash {
-                return Some(number - 1);
-            }
-            slot = (slot + 1) & mask;
+        let mut at = spread(hash) & mask;
+        while self.slots[at].number != 0 && self.slots[at].hash != hash {
+            at = (at + 1) & mask;
         }
+        at
     }
 
     #[cold]
     fn grow(&mut self) {
-        let mask = self.slots.len() * 4 - 1;
-        let mut slots = vec![(0, 0); mask + 1];
-        for (number, &hash) in self.hashes.iter().enumerate() {
-            let mut slot = spread(hash) & mask;
-            while slots[slot].1 != 0 {
-                slot = (slot + 1) & mask;
+        let mask = self.slots.len() * 2 - 1;
+        let old = std::mem::replace(&mut self.slots, vec![FREE; mask + 1]);
+        for slot in old {
+            if slot.number != 0 {
+                let place = self.place(slot.hash);
+                self.slots[place] = slot;
             }
-            slots[slot] = (hash, number as u32 + 1);
         }
-        self.slots = slots;
     }
 }
 
