@@ -7,7 +7,8 @@ fn the_shipped_ones_are_listed() {
     let sandbox = Sandbox::empty();
     let list = sandbox.relabel(&["plugins", "list", "--format", "json"]).ok().json();
     let found = list["plugins"].as_array().unwrap();
-    for name in ["linear", "majority", "naive-bayes"] {
+    for name in ["complement-nb", "forest", "knn", "linear", "logistic", "majority", "naive-bayes"]
+    {
         let plugin = found.iter().find(|plugin| plugin["name"] == name).unwrap();
         for field in ["version", "description", "licence", "location"] {
             assert!(!plugin[field].as_str().unwrap().is_empty(), "{name} has no {field}");
@@ -54,7 +55,8 @@ fn the_example_in_c_is_a_plugin_like_any_other() {
 
 #[test]
 fn every_shipped_plugin_audits() {
-    for name in ["linear", "naive-bayes", "majority"] {
+    for name in ["complement-nb", "forest", "knn", "linear", "logistic", "majority", "naive-bayes"]
+    {
         let sandbox = Sandbox::audit();
         let events = sandbox.run(&["--set", &format!("nodes.oof.classifier.plugin={name}")]);
         let metric = events.unit("oof")["notes"][0].clone();

@@ -2,24 +2,26 @@
 //!
 //! smartcore wants a dense matrix with a row a text. Its likelihoods depend on the class sums of
 //! that matrix alone, so it gets those: one row a class, which is exact and bounds memory by
-//! classes times features. Scores are then summed over the words a text has.
+//! classes times features. Scores are then summed over the words a text has. Words that go together
+//! make naive Bayes too sure of itself, so its logits are calibrated inside the training rows.
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod fit;
-mod model;
 
-use plugin_sdk::text::{Counts, TextSettings};
+use plugin_sdk::calibrate::Calibrate;
+use plugin_sdk::text::{Counts, LogLinear, TextSettings};
 use plugin_sdk::{About, Classifier, Context, Error, Texts, Training};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use model::Model;
-
 /// Parameters of `naive-bayes`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("x-relabel-auto" = [
+    {}, {"alpha": 0.05}, {"alpha": 1.0}, {"word_ngrams": 2},
+]))]
 pub struct Params {
     /// Longest run of words that is a feature: 1 for words, 2 for pairs too.
     #[schemars(range(min = 1, max = 3))]
@@ -33,11 +35,19 @@ pub struct Params {
     /// Added to the count of every feature in every class.
     #[schemars(range(min = 0.000001, max = 1000.0))]
     pub alpha: f64,
+    /// What confidences mean; learnt inside the training rows.
+    pub calibrate: Calibrate,
 }
 
 impl Default for Params {
     fn default() -> Params {
-        Params { word_ngrams: 1, min_df: 2, max_features: 100_000, alpha: 0.1 }
+        Params {
+            word_ngrams: 1,
+            min_df: 2,
+            max_features: 100_000,
+            alpha: 0.3,
+            calibrate: Calibrate::Truth,
+        }
     }
 }
 
@@ -53,13 +63,14 @@ pub struct Corpus {
 impl Classifier for NaiveBayes {
     type Params = Params;
     type Corpus = Corpus;
-    type Model = Model;
+    type Model = LogLinear;
 
     const ABOUT: About = About {
         name: "naive-bayes",
         version: env!("CARGO_PKG_VERSION"),
-        description: "Multinomial naive Bayes of smartcore on word counts; bounded to 16 million \
-                      classes times features (about 450 MB while fitting), an error past it",
+        description: "Multinomial naive Bayes of smartcore on word counts, calibrated within the \
+                      training rows; bounded to 16 million classes times features (about 500 MB \
+                      while fitting), an error past it",
         licence: "MIT OR Apache-2.0",
         capabilities: &["weights", "threads"],
     };
@@ -81,13 +92,13 @@ impl Classifier for NaiveBayes {
         corpus: &Corpus,
         training: &Training<'_>,
         context: &Context<'_>,
-    ) -> Result<Model, Error> {
+    ) -> Result<LogLinear, Error> {
         fit::fit(&corpus.counts, &corpus.params, training, context)
     }
 
     fn predict(
         corpus: &Corpus,
-        model: &Model,
+        model: &LogLinear,
         rows: &[u32],
         scores: &mut [f32],
         context: &Context<'_>,
@@ -95,12 +106,12 @@ impl Classifier for NaiveBayes {
         model.predict(&corpus.counts, rows, scores, context)
     }
 
-    fn save(model: &Model) -> Result<Vec<u8>, Error> {
+    fn save(model: &LogLinear) -> Result<Vec<u8>, Error> {
         Ok(model.save())
     }
 
-    fn load(bytes: &[u8], class_count: usize) -> Result<Model, Error> {
-        Model::load(bytes, class_count)
+    fn load(bytes: &[u8], class_count: usize) -> Result<LogLinear, Error> {
+        LogLinear::load(bytes, class_count)
     }
 }
 

@@ -12,10 +12,16 @@
 mod abi_table;
 mod arrow_in;
 mod arrow_out;
+pub mod bytes;
+pub mod calibrate;
 mod context;
 mod envelope;
 mod error;
+#[cfg(feature = "evaluate")]
+pub mod evaluate;
 pub mod lanes;
+pub mod math;
+pub mod random;
 pub mod text;
 mod threads;
 

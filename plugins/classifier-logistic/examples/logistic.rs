@@ -1,0 +1,15 @@
+//! Measures `logistic` out of fold; see `plugin_sdk::evaluate`.
+//!
+//! ```text
+//! cargo run --release -p classifier-logistic --example logistic -- FILE.csv[.gz] [JSON] [THREADS]
+//! ```
+
+#![allow(clippy::print_stdout)]
+
+use classifier_logistic::Logistic;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    println!("{}", plugin_sdk::evaluate::out_of_fold::<Logistic>(&arguments)?);
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! The promises of `naive-bayes`; see `plugin_sdk::evaluate::checks`.
+
+use classifier_naive_bayes::NaiveBayes;
+use plugin_sdk::evaluate::checks;
+
+const PAIRS: &str = r#"{"word_ngrams": 2, "alpha": 0.5, "calibrate": "given"}"#;
+
+#[test]
+fn threads_do_not_change_a_byte() {
+    checks::threads_do_not_change_a_byte::<NaiveBayes>("{}", 4000);
+}
+
+#[test]
+fn held_out_rows_do_not_change_the_model() {
+    for params in ["{}", PAIRS, r#"{"max_features": 20}"#] {
+        checks::held_out_rows_do_not_change_the_model::<NaiveBayes>(params);
+    }
+}
+
+#[test]
+fn hard_input_gives_probabilities() {
+    for params in ["{}", r#"{"min_df": 1, "max_features": 10000, "calibrate": "none"}"#] {
+        checks::hard_input_gives_probabilities::<NaiveBayes>(params);
+    }
+}
+
+#[test]
+fn garbage_is_no_model() {
+    checks::garbage_is_no_model::<NaiveBayes>(PAIRS);
+}
+
+#[test]
+fn it_learns() {
+    for params in ["{}", PAIRS] {
+        checks::it_learns::<NaiveBayes>(params, 0.75);
+    }
+}
+
+#[test]
+fn weights_count() {
+    checks::weights_count::<NaiveBayes>("{}");
+}
+
+#[test]
+fn too_many_cells_are_an_error_that_helps() {
+    checks::error_names::<NaiveBayes>(r#"{"min_df": 1}"#, 1_000_000, "max_features");
+    for params in [r#"{"alpha": 0}"#, r#"{"alpha": 1e9}"#] {
+        checks::refused::<NaiveBayes>(params, "alpha");
+    }
+}
+
+#[test]
+fn the_first_candidate_is_the_defaults() {
+    checks::candidates_are_parameters::<NaiveBayes>();
+}
+
+#[test]
+fn cancelling_is_heeded() {
+    checks::cancelling_is_heeded::<NaiveBayes>("{}");
+}
