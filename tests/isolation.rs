@@ -154,7 +154,11 @@ fn cached(sandbox: &Sandbox) -> BTreeSet<String> {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
                 let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                if path.is_dir() { folders.push(path) } else { drop(names.insert(name)) }
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    names.insert(name);
+                }
             }
         }
     }

@@ -54,3 +54,16 @@ fn what_cannot_be_checked() {
         .says(&["no plugin `words.so`", "say `./words.so`"]);
     sandbox.relabel(&["plugins", "check", "./words.so"]).code(7).says(&["was refused: "]);
 }
+
+/// One suite, whatever the way to the plugin. A program in Python goes through it in `examples.rs`.
+#[test]
+fn a_library_keeps_the_contract_in_process_and_in_a_process_of_its_own() {
+    let sandbox = Sandbox::empty();
+    for name in ["complement-nb", "linear", "majority", "naive-bayes"] {
+        for place in ["in-process", "process"] {
+            let checked = sandbox.relabel(&["plugins", "check", name, "--isolation", place]);
+            assert!(checked.out().contains(" 0 failed,"), "{name}, {place}: {}", checked.out());
+            checked.ok();
+        }
+    }
+}

@@ -87,7 +87,7 @@ impl Kernel for Row<'_> {
 
 #[cfg(test)]
 mod tests {
-    use plugin_sdk::evaluate::checks::{texts, with_texts};
+    use plugin_sdk::checks::{texts, with_texts};
     use plugin_sdk::math::lanes_for;
     use plugin_sdk::text::{Counts, Selection, TextSettings, Vectoriser, Weighting};
     use plugin_sdk::{Context, Training};

@@ -1,7 +1,7 @@
-//! The promises of `complement-nb`; see `plugin_sdk::evaluate::checks`.
+//! The promises of `complement-nb`; see `plugin_sdk::checks`.
 
 use classifier_complement_nb::ComplementNb;
-use plugin_sdk::evaluate::checks;
+use plugin_sdk::checks;
 
 const PAIRS: &str = r#"{"word_ngrams": 2, "alpha": 0.5, "calibrate": "given"}"#;
 

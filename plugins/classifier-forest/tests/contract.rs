@@ -1,7 +1,7 @@
-//! The promises of `forest`; see `plugin_sdk::evaluate::checks`.
+//! The promises of `forest`; see `plugin_sdk::checks`.
 
 use classifier_forest::Forest;
-use plugin_sdk::evaluate::checks;
+use plugin_sdk::checks;
 
 const HASHED: &str = r#"{"projection": "hashed", "dimensions": 256, "calibrate": "given"}"#;
 

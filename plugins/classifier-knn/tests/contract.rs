@@ -1,7 +1,7 @@
-//! The promises of `knn`; see `plugin_sdk::evaluate::checks`.
+//! The promises of `knn`; see `plugin_sdk::checks`.
 
 use classifier_knn::Knn;
-use plugin_sdk::evaluate::checks;
+use plugin_sdk::checks;
 
 const TRUNCATED: &str = r#"{"projection": "truncated", "dimensions": 256, "calibrate": "given"}"#;
 

@@ -1,7 +1,7 @@
-//! The promises of `logistic`; see `plugin_sdk::evaluate::checks`.
+//! The promises of `logistic`; see `plugin_sdk::checks`.
 
 use classifier_logistic::Logistic;
-use plugin_sdk::evaluate::checks;
+use plugin_sdk::checks;
 
 const HASHED: &str = r#"{"projection": "hashed", "dimensions": 256, "calibrate": "given"}"#;
 

@@ -274,7 +274,7 @@ impl OwnShare<'_> {
 #[cfg(test)]
 mod tests {
     use plugin_sdk::calibrate::Calibrate;
-    use plugin_sdk::evaluate::checks::{texts, with_texts};
+    use plugin_sdk::checks::{texts, with_texts};
     use plugin_sdk::text::TextSettings;
 
     use super::*;

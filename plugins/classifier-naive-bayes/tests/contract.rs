@@ -1,7 +1,7 @@
-//! The promises of `naive-bayes`; see `plugin_sdk::evaluate::checks`.
+//! The promises of `naive-bayes`; see `plugin_sdk::checks`.
 
 use classifier_naive_bayes::NaiveBayes;
-use plugin_sdk::evaluate::checks;
+use plugin_sdk::checks;
 
 const PAIRS: &str = r#"{"word_ngrams": 2, "alpha": 0.5, "calibrate": "given"}"#;
 

@@ -2,7 +2,7 @@
 
 use classifier_naive_bayes::{NaiveBayes, Params};
 use plugin_sdk::calibrate::Calibrate;
-use plugin_sdk::evaluate::checks::with_texts;
+use plugin_sdk::checks::with_texts;
 use plugin_sdk::{Classifier, Context, Training};
 
 #[test]

@@ -14,11 +14,11 @@ mod arrow_in;
 mod arrow_out;
 pub mod bytes;
 pub mod calibrate;
+#[cfg(feature = "checks")]
+pub mod checks;
 mod context;
 mod envelope;
 mod error;
-#[cfg(feature = "evaluate")]
-pub mod evaluate;
 pub mod lanes;
 pub mod math;
 pub mod random;

@@ -9,8 +9,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use plugin_host::Pins;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{CliError, Exit};
 
@@ -36,7 +35,6 @@ pub struct LockedPlugin {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document {
-    #[serde(deserialize_with = "known_version")]
     version: u32,
     plugins: Vec<Entry>,
 }
@@ -46,25 +44,12 @@ struct Document {
 struct Entry {
     plugin: String,
     version: String,
-    #[serde(deserialize_with = "whole_digest")]
     digest: String,
 }
 
-fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    match u32::deserialize(deserializer)? {
-        VERSION => Ok(VERSION),
-        other => Err(D::Error::custom(format!("it has version {other}, this program {VERSION}"))),
-    }
-}
-
-fn whole_digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let digest = String::deserialize(deserializer)?;
+fn is_digest(digest: &str) -> bool {
     let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    if digest.len() != 64 || !digest.bytes().all(is_digit) {
-        let message = format!("`{digest}` is no digest of 64 lower-case hexadecimal digits");
-        return Err(D::Error::custom(message));
-    }
-    Ok(digest)
+    digest.len() == 64 && digest.bytes().all(is_digit)
 }
 
 impl PluginsLock {
@@ -113,16 +98,9 @@ impl PluginsLock {
             let line = error.location().map_or(1, |location| location.line());
             refused(format!("{shown}:{line}"), without_place(&error))
         })?;
-        let mut plugins = BTreeMap::new();
-        for entry in document.plugins {
-            let Entry { plugin, version, digest } = entry;
-            if plugins.insert(plugin.clone(), LockedPlugin { version, digest }).is_some() {
-                let line = line_of_second(text, &plugin);
-                let why = format!("`{plugin}` is there twice");
-                return Err(refused(format!("{shown}:{line}"), why));
-            }
-        }
-        Ok(Some(PluginsLock { plugins }))
+        checked(document, text)
+            .map(Some)
+            .map_err(|(line, why)| refused(format!("{shown}:{line}"), why))
     }
 
     /// The bytes of the file.
@@ -161,12 +139,35 @@ fn without_place(error: &serde_yaml::Error) -> String {
     }
 }
 
-fn line_of_second(text: &str, plugin: &str) -> usize {
-    let names = text.lines().enumerate().filter(|(_, line)| {
-        let value = line.trim_start_matches(['-', ' ']).strip_prefix("plugin:");
-        value.is_some_and(|value| value.trim().trim_matches(['\'', '"']) == plugin)
+/// Looks at what the parser cannot; the error is a line and what is wrong there.
+fn checked(document: Document, text: &str) -> Result<PluginsLock, (usize, String)> {
+    if document.version != VERSION {
+        let why = format!("it has version {}, this program {VERSION}", document.version);
+        return Err((line_of(text, "version", &document.version.to_string(), 0), why));
+    }
+    let mut plugins = BTreeMap::new();
+    for Entry { plugin, version, digest } in document.plugins {
+        if !is_digest(&digest) {
+            let why = format!("`{digest}` is no digest of 64 lower-case hexadecimal digits");
+            return Err((line_of(text, "digest", &digest, 0), why));
+        }
+        if plugins.insert(plugin.clone(), LockedPlugin { version, digest }).is_some() {
+            let why = format!("`{plugin}` is there twice");
+            return Err((line_of(text, "plugin", &plugin, 1), why));
+        }
+    }
+    Ok(PluginsLock { plugins })
+}
+
+/// The line that gives this value to this key, after `skipped` others that do; 1 if it is written
+/// in another way than this program does.
+fn line_of(text: &str, key: &str, value: &str, skipped: usize) -> usize {
+    let lines = text.lines().enumerate().filter(|(_, line)| {
+        let rest = line.trim_start_matches(['-', ' ']).strip_prefix(key);
+        let given = rest.and_then(|rest| rest.strip_prefix(':'));
+        given.is_some_and(|given| given.trim().trim_matches(['\'', '"']) == value)
     });
-    names.map(|(n, _)| n + 1).nth(1).unwrap_or(1)
+    lines.map(|(n, _)| n + 1).nth(skipped).unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -205,7 +206,7 @@ mod tests {
             (format!("{head}{entry}{entry}"), "FILE:6: the lock file is damaged: `linear` is"),
             (format!("{head}{}", entry.replace("0011", "zz")), "FILE:5: the lock file is damaged"),
             (format!("{head}{}", entry.replace("digest", "hash")), "FILE:5: the lock file is "),
-            (format!("{head}- plugin: [\n"), "FILE:4: the lock file is damaged"),
+            (format!("{head}- plugin: [\n"), "FILE:3: the lock file is damaged"),
             ("just words".to_owned(), "FILE:1: the lock file is damaged"),
             (String::new(), "FILE:1: the lock file is damaged"),
         ] {

@@ -10,7 +10,8 @@ use plugin_host::contract::{CHECKS, Check, Verdict, examine};
 use crate::support::{built_plugins, compile};
 
 /// The plugins that come with relabel; other libraries beside the test program are fixtures.
-const SHIPPED: [&str; 3] = ["linear", "majority", "naive-bayes"];
+const SHIPPED: [&str; 7] =
+    ["complement-nb", "forest", "knn", "linear", "logistic", "majority", "naive-bayes"];
 
 /// The ways to a plugin. A transport is one line: its name, and how a plugin is opened by it.
 const TRANSPORTS: [(&str, Open); 1] = [("in process", in_process)];

@@ -12,7 +12,7 @@ const UNKNOWN: &str = "no-such-parameter";
 
 pub(super) fn description(subject: &Subject<'_>) -> CheckResult {
     let description = subject.plugin.description();
-    if !crate::instance::is_plugin_name(&description.name) {
+    if !crate::description::is_plugin_name(&description.name) {
         let name = &description.name;
         return Err(Failure::new(format!("the name `{name}` is not made of a-z, 0-9 and `-`")));
     }

@@ -3,7 +3,6 @@
 
 #![allow(clippy::missing_panics_doc)]
 
-use super::quality::arg_max;
 use crate::random::Random;
 use crate::{Classifier, Context, Error, Texts, Training};
 
@@ -260,4 +259,10 @@ pub fn cancelling_is_heeded<T: Classifier>(params: &str) {
         T::fit(&corpus, &training, &Context::new(&raw)).map(|_| ())
     });
     assert_eq!(result, Err(Error::Cancelled));
+}
+
+/// Returns the class of the largest value, the first of several.
+fn arg_max(row: &[f32]) -> u32 {
+    let better = |best: usize, class: usize| if row[class] > row[best] { class } else { best };
+    (0..row.len()).fold(0, better) as u32
 }
