@@ -40,12 +40,12 @@ pub(crate) struct ClassifierSpec {
     #[schemars(extend("x-relabel-key" = false))]
     pub among: Option<Vec<String>>,
     /// Where the plugin runs: shipped libraries run in the process, all others in their own.
-    #[serde(default)]
-    #[schemars(extend("x-relabel-key" = false))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "IsolationChoice", extend("x-relabel-key" = false))]
     pub isolation: Option<IsolationChoice>,
     /// Limits of the plugin's own process; a plugin that is given any has one.
-    #[serde(default)]
-    #[schemars(extend("x-relabel-key" = false))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "LimitsChoice", extend("x-relabel-key" = false))]
     pub limits: Option<LimitsChoice>,
 }
 

@@ -94,8 +94,11 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 
 fn prepare(mut connection: Connection, access: Access) -> Result<Connection, Failure> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    // Look before touching: a foreign database must stay as it is.
-    let outdated = version(&connection)? < SCHEMA_VERSION;
+    // Look before touching: a foreign database must stay as it is. One look at all of it, or another
+    // process that is setting the file up makes it seem a foreign one.
+    let snapshot = connection.transaction()?;
+    let outdated = version(&snapshot)? < SCHEMA_VERSION;
+    snapshot.finish()?;
     let read_only = connection.is_readonly("main")?;
     if read_only && (outdated || access == Access::Create) {
         return Err(Failure::Refused(StoreError::ReadOnly { location: String::new() }));
