@@ -1,6 +1,7 @@
 //! Hands the loss to smartcore's L-BFGS, and calibrates what it finds.
 
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use plugin_sdk::calibrate::{Calibration, Sample, choose};
 use plugin_sdk::lanes::{Kernel, run_wide};
@@ -101,6 +102,8 @@ struct Last {
     gradient: Vec<Lanes>,
     evaluations: u32,
     cancelled: bool,
+    /// The lowest value so far and where it is.
+    best: (f64, Vec<f64>),
 }
 
 fn minimise(
@@ -118,6 +121,7 @@ fn minimise(
         gradient: vec![ZERO; length],
         evaluations: 0,
         cancelled: false,
+        best: (f64::INFINITY, start.clone()),
     });
     let evaluate = |at: &Vec<f64>| {
         let mut last = last.borrow_mut();
@@ -130,6 +134,9 @@ fn minimise(
             last.at.clone_from(at);
             let weights = to_lanes(at, classes);
             last.value = loss.evaluate(&weights, &mut last.gradient);
+            if last.value < last.best.0 {
+                last.best = (last.value, at.clone());
+            }
             last.evaluations += 1;
             context.progress((last.evaluations as f32 / (iterations + 1) as f32).min(1.0));
         }
@@ -155,14 +162,19 @@ fn minimise(
         ..LBFGS::default()
     };
     let line = Backtracking::<f64> { order: FunctionOrder::THIRD, ..Backtracking::default() };
-    let found = optimiser.optimize(&value, &gradient, &start, &line);
-    if last.borrow().cancelled {
+    // smartcore panics when a line search finds no lower place, as happens beside the minimum; the
+    // best place so far is then as good as any.
+    let search = AssertUnwindSafe(|| optimiser.optimize(&value, &gradient, &start, &line).x);
+    let found = catch_unwind(search);
+    let last = last.into_inner();
+    if last.cancelled {
         return Err(Error::Cancelled);
     }
-    if found.x.iter().any(|weight| !weight.is_finite()) {
+    let found = found.unwrap_or(last.best.1);
+    if found.iter().any(|weight| !weight.is_finite()) {
         return Err(Error::new("the regression did not settle; set `c` to a smaller value"));
     }
-    Ok(to_lanes(&found.x, classes))
+    Ok(to_lanes(&found, classes))
 }
 
 fn to_lanes(values: &[f64], classes: usize) -> Vec<Lanes> {

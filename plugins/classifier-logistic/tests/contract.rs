@@ -19,7 +19,9 @@ fn held_out_rows_do_not_change_the_model() {
 
 #[test]
 fn hard_input_gives_probabilities() {
-    for params in ["{}", HASHED, r#"{"min_df": 1, "calibrate": "none", "c": 1000}"#] {
+    for params in
+        ["{}", HASHED, r#"{"min_df": 1, "dimensions": 512, "calibrate": "none", "c": 1000}"#]
+    {
         checks::hard_input_gives_probabilities::<Logistic>(params);
     }
 }
