@@ -8,10 +8,11 @@
 //! stay the exact sum of dual vectors times rows.
 //!
 //! Labels may be wrong. A row whose own label the weights find far less likely than another pulls
-//! less: its goal shrinks by `l / (l + doubt * m)`, with `l` the likelihood ratio of its label to the
-//! label's share of the rows and `m` the largest such ratio. That is about the probability that the
-//! label is right when `doubt` is the odds of a wrong one. Ratios, not probabilities, so that a rare
-//! class is not doubted for being rare.
+//! less: its goal shrinks by `l / (l + doubt * p * m)`, with `l` the likelihood ratio of its label to
+//! the label's share of the rows, `m` the largest such ratio and `p` the largest probability. That is
+//! about the probability that the label is right when `doubt * p` is the odds of a wrong one. Ratios,
+//! so that a rare class is not doubted for being rare; `p`, since weights that have no opinion yet
+//! cannot contradict: without it, of a thousand classes most were never learnt.
 
 use plugin_sdk::lanes::{Kernel, prefetch};
 
@@ -76,7 +77,7 @@ pub(crate) struct Ascent<'a> {
 pub(crate) struct Strength {
     /// Inverse strength of the L2 regularisation.
     pub c: f32,
-    /// Odds of a wrong label; 0 to take every label as right.
+    /// Odds of a wrong label where the weights are sure of another; 0 takes every label as right.
     pub doubt: f32,
 }
 
@@ -150,15 +151,16 @@ impl<'a> Ascent<'a> {
     /// measured by its share, and towards 0 when another is much likelier.
     #[inline(always)]
     fn trust(&self, label: usize) -> f32 {
-        let mut most = ZERO;
+        let (mut most, mut surest) = (ZERO, ZERO);
         for (probability, rarity) in self.logits.iter().zip(&self.rarity) {
             most = most.max(probability.times(*rarity));
+            surest = surest.max(*probability);
         }
+        let doubt = self.strength.doubt * surest.largest();
         let (lanes, lane) = (label / LANES, label % LANES);
         let own = self.logits[lanes].0[lane] * self.rarity[lanes].0[lane];
         // The smallest positive float keeps 0 / 0 away where a probability is too small.
-        own * (1.0 + self.strength.doubt)
-            / (own + self.strength.doubt * most.largest()).max(f32::MIN_POSITIVE)
+        own * (1.0 + doubt) / (own + doubt * most.largest()).max(f32::MIN_POSITIVE)
     }
 
     /// Asks for the weights of a row that comes next: they are all over the memory.
@@ -375,7 +377,7 @@ mod tests {
 
     use super::*;
 
-    const STRENGTH: Strength = Strength { c: 1.0, doubt: 0.1 };
+    const STRENGTH: Strength = Strength { c: 1.0, doubt: 0.2 };
 
     /// Rows of two features of twenty each, and labels with a pattern in them.
     fn rows(count: u32, classes: u32) -> (Vectors, Vec<u32>, Vec<f32>) {
@@ -467,7 +469,7 @@ mod tests {
             let own = |&row: &usize| ascent.duals[row].0[labels[row] as usize];
             wrong.iter().map(own).sum::<f32>() / wrong.len() as f32
         };
-        let [all, doubted] = [0.0, 0.1].map(pull);
+        let [all, doubted] = [0.0, 0.2].map(pull);
         assert!(wrong.len() > 50 && doubted < 0.7 * all, "{doubted} {all}");
     }
 }

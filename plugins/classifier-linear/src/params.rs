@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 // labels and many classes; for word order.
 #[schemars(extend("x-relabel-auto" = [
     {},
-    {"c": 1.0, "doubt": 0.3},
+    {"c": 1.0, "doubt": 0.6},
     {"c": 5.0},
     {"word_ngrams": 2, "c": 3.0},
 ]))]
@@ -78,7 +78,7 @@ impl Default for Params {
             sublinear_tf: true,
             idf: true,
             c: 2.0,
-            doubt: 0.1,
+            doubt: 0.2,
             epochs: 5,
             class_weight: ClassWeight::None,
             calibrate: Calibrate::Truth,
