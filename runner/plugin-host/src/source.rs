@@ -224,7 +224,8 @@ impl PluginSource {
             Some(about) => (None, about),
             None => {
                 let started = setting.start(request.plugin, &Cancel::default());
-                let (child, about) = started.map_err(reason)?;
+                let (child, about) =
+                    started.map_err(|error| with_limit(reason(error), request.limits))?;
                 if let Some(folder) = &folder {
                     write_description(folder, &digest, transport, &about);
                 }
@@ -259,6 +260,16 @@ fn reason(error: ClassifierError) -> String {
             format!("it took longer than {seconds} s in {operation}{last_lines}")
         }
         ClassifierError::Cancelled => "interrupted".to_owned(),
+    }
+}
+
+/// A library that finds no room to load says many things, but not that.
+fn with_limit(reason: String, limits: Limits) -> String {
+    match limits.memory_mb {
+        Some(limit) if !reason.contains("its memory limit") => {
+            format!("{reason}; its memory limit is {limit} MiB")
+        }
+        _ => reason,
     }
 }
 
