@@ -12,7 +12,7 @@ mod fit;
 mod own_share;
 
 use plugin_sdk::calibrate::Calibrate;
-use plugin_sdk::text::{Counts, LogLinear, TextSettings};
+use plugin_sdk::text::{Counts, LogLinear};
 use plugin_sdk::{About, Classifier, Context, Error, Texts, Training};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -95,10 +95,7 @@ impl Classifier for ComplementNb {
         if params.min_df == 0 || params.max_features == 0 {
             return Err(Error::new("parameters `min_df` and `max_features` must be at least 1"));
         }
-        let word_ngrams = params.word_ngrams;
-        let settings = TextSettings { word_ngrams, char_ngrams: (0, 0), hash_bits: 0 };
-        settings.check()?;
-        Ok(Corpus { counts: Counts::new(settings, texts, context)?, params })
+        Ok(Corpus { counts: Counts::of_words(params.word_ngrams, texts, context)?, params })
     }
 
     fn fit(

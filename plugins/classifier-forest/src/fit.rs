@@ -50,7 +50,8 @@ pub(crate) fn fit(
     let (trees, seen): (Vec<Tree>, Vec<Vec<u32>>) =
         grown.into_iter().map(|grown| (grown.tree, grown.seen)).unzip();
     let calibration = Calibration::NONE;
-    let mut model = Model { vectoriser, calibration, smoothing, shares: shares(training), trees };
+    let mut model =
+        Model { vectoriser, calibration, smoothing, shares: training.smoothed_shares(), trees };
     model.calibration = calibration_of(&model, &seen, &texts, params, training);
     Ok(model)
 }
@@ -154,16 +155,6 @@ fn calibration_of(
     }
     let (labels, weights) = (&chosen.labels, &chosen.weights);
     Calibration::fit(&Judged { logits: &logits, labels, weights, classes }, params.calibrate)
-}
-
-/// Returns the share of each class, as if each had one row more.
-fn shares(training: &Training<'_>) -> Vec<f32> {
-    let mut totals = vec![1.0_f64; training.class_count];
-    for (position, &label) in training.labels.iter().enumerate() {
-        totals[label as usize] += f64::from(training.weight(position));
-    }
-    let sum: f64 = totals.iter().sum();
-    totals.into_iter().map(|total| (total / sum) as f32).collect()
 }
 
 #[cfg(test)]

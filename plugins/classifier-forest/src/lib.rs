@@ -14,7 +14,7 @@ mod model;
 mod tree;
 
 use plugin_sdk::calibrate::Calibrate;
-use plugin_sdk::text::{Counts, Projection, ProjectionSettings, TextSettings};
+use plugin_sdk::text::{Counts, Projection, ProjectionSettings};
 use plugin_sdk::{About, Classifier, Context, Error, Texts, Training};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -127,10 +127,7 @@ impl Classifier for Forest {
 
     fn prepare(params: Params, texts: &Texts<'_>, context: &Context<'_>) -> Result<Corpus, Error> {
         params.check()?;
-        let word_ngrams = params.word_ngrams;
-        let settings = TextSettings { word_ngrams, char_ngrams: (0, 0), hash_bits: 0 };
-        settings.check()?;
-        Ok(Corpus { counts: Counts::new(settings, texts, context)?, params })
+        Ok(Corpus { counts: Counts::of_words(params.word_ngrams, texts, context)?, params })
     }
 
     fn fit(

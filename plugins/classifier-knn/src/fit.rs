@@ -45,7 +45,7 @@ pub(crate) fn fit(
         });
     }
     let smoothing = params.smoothing as f32;
-    let shares = shares(training);
+    let shares = training.smoothed_shares();
     let mut model = Model::new(vectoriser, smoothing, params.neighbours, shares, rows)?;
     model.calibration = calibration(&model, params, training, &kept, context)?;
     Ok(model)
@@ -95,16 +95,6 @@ fn calibration(
     let (labels, weights) = (&chosen.labels[..count], &chosen.weights[..count]);
     let sample = Sample { logits: &logits, labels, weights, classes };
     Ok(Calibration::fit(&sample, params.calibrate))
-}
-
-/// Returns the share of each class, as if each had one row more.
-fn shares(training: &Training<'_>) -> Vec<f32> {
-    let mut totals = vec![1.0_f64; training.class_count];
-    for (position, &label) in training.labels.iter().enumerate() {
-        totals[label as usize] += f64::from(training.weight(position));
-    }
-    let sum: f64 = totals.iter().sum();
-    totals.into_iter().map(|total| (total / sum) as f32).collect()
 }
 
 #[cfg(test)]

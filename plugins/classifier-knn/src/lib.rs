@@ -12,7 +12,7 @@ mod model;
 mod points;
 
 use plugin_sdk::calibrate::Calibrate;
-use plugin_sdk::text::{Counts, Projection, ProjectionSettings, TextSettings};
+use plugin_sdk::text::{Counts, Projection, ProjectionSettings};
 use plugin_sdk::{About, Classifier, Context, Error, Texts, Training};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -106,10 +106,7 @@ impl Classifier for Knn {
         if !(1e-3..=1e3).contains(&params.smoothing) {
             return Err(Error::new("parameter `smoothing` must be within 0.001 and 1000"));
         }
-        let word_ngrams = params.word_ngrams;
-        let settings = TextSettings { word_ngrams, char_ngrams: (0, 0), hash_bits: 0 };
-        settings.check()?;
-        Ok(Corpus { counts: Counts::new(settings, texts, context)?, params })
+        Ok(Corpus { counts: Counts::of_words(params.word_ngrams, texts, context)?, params })
     }
 
     fn fit(

@@ -15,9 +15,9 @@
 //! cannot contradict: without it, of a thousand classes most were never learnt.
 
 use plugin_sdk::lanes::{Kernel, prefetch};
+use plugin_sdk::math::{LANES, Lanes, ZERO, add_rows, lanes_for, last_mask, softmax};
 
-use crate::math::{LANES, Lanes, ZERO, add_rows, lanes_for, last_mask, softmax};
-use crate::math::{spread_lanes, spread_row};
+use crate::spread::{spread_lanes, spread_row};
 use crate::vectors::Vectors;
 
 /// Value of the feature every row has. Small, so that the intercept is hardly regularised and yet
@@ -197,9 +197,9 @@ impl<'a> Ascent<'a> {
         }
         for ((gap, dual), bias) in gaps.iter_mut().zip(duals).zip(&mut self.bias) {
             let change = gap.scale(rate);
-            *dual = dual.add(change);
+            *dual = dual.plus(change);
             *gap = change.scale(self.strength.c);
-            *bias = bias.add(gap.scale(BIAS_VALUE));
+            *bias = bias.plus(gap.scale(BIAS_VALUE));
         }
         spread_row(&mut self.weights, entries, gaps);
     }
@@ -235,9 +235,9 @@ impl<'a> Ascent<'a> {
             }
             let slot = if self.owners.is_empty() { lanes } else { self.slots[lanes] as usize };
             let change = gap.scale(rate);
-            duals[slot] = duals[slot].add(change);
+            duals[slot] = duals[slot].plus(change);
             let change = change.scale(self.strength.c);
-            self.bias[lanes] = self.bias[lanes].add(change.scale(BIAS_VALUE));
+            self.bias[lanes] = self.bias[lanes].plus(change.scale(BIAS_VALUE));
             spread_lanes(&mut self.weights, entries, change, width, lanes);
         }
     }
@@ -252,7 +252,7 @@ impl<'a> Ascent<'a> {
                 Some(0) => break,
                 Some(owner) => *owner as usize - 1,
             };
-            logits[lanes] = logits[lanes].add(dual.scale(own));
+            logits[lanes] = logits[lanes].plus(dual.scale(own));
         }
     }
 }

@@ -17,13 +17,14 @@
 //! Old reader with new data: another format is refused by number. New reader with old data: format
 //! 1 stays readable.
 
+use plugin_sdk::bytes::{Reader, Writer, damaged};
+use plugin_sdk::calibrate::Calibration;
 use plugin_sdk::lanes::{Kernel, run_wide};
+use plugin_sdk::math::{Lanes, ZERO, lanes_for, last_mask};
 use plugin_sdk::text::{Counts, TextSettings, Vocabulary};
 use plugin_sdk::{Context, Error, for_each_part};
 
 use crate::ascent::score;
-use crate::calibrate::Calibration;
-use crate::math::{LANES, Lanes, ZERO, lanes_for, last_mask, softmax};
 use crate::vectors::{ABSENT, Vectors, Weighting};
 
 const FORMAT: u32 = 1;
@@ -96,67 +97,45 @@ impl Model {
         let width = lanes_for(self.classes);
         let mut order: Vec<usize> = (0..self.hashes.len()).collect();
         order.sort_unstable_by_key(|&feature| self.hashes[feature]);
-        let features = self.hashes.len();
-        let mut bytes = Vec::with_capacity(64 + features * (12 + 4 * self.classes));
-        bytes.extend_from_slice(&FORMAT.to_le_bytes());
-        bytes.extend_from_slice(&self.settings.to_bytes());
-        bytes.extend_from_slice(&u32::from(self.sublinear_tf).to_le_bytes());
-        push_floats(&mut bytes, &[self.calibration.scale, self.calibration.noise]);
-        bytes.extend_from_slice(&(features as u64).to_le_bytes());
+        let mut writer = Writer::new(FORMAT);
+        writer.raw(&self.settings.to_bytes());
+        writer.u32(u32::from(self.sublinear_tf));
+        self.calibration.save(&mut writer);
+        writer.u64(self.hashes.len() as u64);
+        order.iter().for_each(|&feature| writer.u64(self.hashes[feature]));
+        order.iter().for_each(|&feature| writer.f32(self.idf[feature]));
+        writer.lanes(&self.bias, self.classes);
         for &feature in &order {
-            bytes.extend_from_slice(&self.hashes[feature].to_le_bytes());
+            writer.lanes(&self.weights[feature * width..][..width], self.classes);
         }
-        for &feature in &order {
-            push_floats(&mut bytes, &[self.idf[feature]]);
-        }
-        push_classes(&mut bytes, &self.bias, self.classes);
-        for &feature in &order {
-            push_classes(&mut bytes, &self.weights[feature * width..][..width], self.classes);
-        }
-        bytes
+        writer.finish()
     }
 
     /// Reads what `save` wrote; lengths are compared before anything is allocated.
     pub(crate) fn load(bytes: &[u8], classes: usize) -> Result<Model, Error> {
-        let mut reader = Reader(bytes);
-        let format = u32::from_le_bytes(reader.array()?);
-        if format != FORMAT {
-            return Err(Error::new(format!("the model has format {format}, not {FORMAT}")));
-        }
+        let mut reader = Reader::new(bytes, FORMAT)?;
         let settings = TextSettings::from_bytes(reader.array()?)?;
-        let sublinear_tf = u32::from_le_bytes(reader.array()?) == 1;
-        let [scale, noise] = [reader.float()?, reader.float()?];
-        let features = u64::from_le_bytes(reader.array()?);
+        let sublinear_tf = reader.u32()? == 1;
+        let calibration = Calibration::load(&mut reader)?;
+        let features = reader.u64()?;
         let expected = u128::from(features) * (12 + 4 * classes as u128) + 4 * classes as u128;
-        if expected != reader.0.len() as u128 || features >= u64::from(ABSENT) {
-            return Err(Error::new("the model is cut short or damaged"));
+        if expected != reader.left() as u128 || features >= u64::from(ABSENT) {
+            return Err(damaged());
         }
         let features = features as usize;
-        let hashes = (0..features)
-            .map(|_| reader.array().map(u64::from_le_bytes))
-            .collect::<Result<Vec<_>, _>>()?;
+        let hashes = (0..features).map(|_| reader.u64()).collect::<Result<Vec<_>, _>>()?;
         if hashes.windows(2).any(|pair| pair[0] >= pair[1]) {
             return Err(Error::new("the model's features are not in order"));
         }
-        let idf = reader.floats(features)?;
+        let idf = reader.f32s(features)?;
         let width = lanes_for(classes);
         let mut bias = vec![ZERO; width];
-        reader.classes(&mut bias, classes)?;
+        reader.lanes(&mut bias, classes)?;
         let mut weights = vec![ZERO; features * width];
         for row in weights.chunks_exact_mut(width) {
-            reader.classes(row, classes)?;
+            reader.lanes(row, classes)?;
         }
-        let numbers = [scale, noise].into_iter().chain(idf.iter().copied());
-        if numbers
-            .chain(bias.iter().chain(&weights).flat_map(|lanes| lanes.0))
-            .any(|value| !value.is_finite())
-        {
-            return Err(Error::new("the model holds numbers that are not finite"));
-        }
-        if !(0.0..=1.0).contains(&noise) || scale <= 0.0 {
-            return Err(Error::new("the model's calibration is out of range"));
-        }
-        let calibration = Calibration { scale, noise };
+        reader.finish()?;
         Ok(Model { settings, sublinear_tf, calibration, classes, hashes, idf, bias, weights })
     }
 }
@@ -179,61 +158,11 @@ impl Kernel for Predict<'_> {
         let mut vectors = Vectors::default();
         let mut logits = vec![ZERO; model.bias.len()];
         let mask = last_mask(model.classes);
-        let Calibration { scale, noise } = model.calibration;
-        let even = noise / model.classes as f32;
         for (&row, out) in rows.iter().zip(scores.chunks_exact_mut(model.classes)) {
             vectors.clear();
             weighting.push_row(corpus, row, &mut vectors);
             score(&model.weights, &model.bias, vectors.get(0), &mut logits);
-            for logit in &mut logits {
-                *logit = logit.scale(scale);
-            }
-            softmax(&mut logits, &mask);
-            for (out, lanes) in out.chunks_mut(LANES).zip(&logits) {
-                for (out, value) in out.iter_mut().zip(&lanes.0) {
-                    *out = (1.0 - noise) * value + even;
-                }
-            }
+            model.calibration.write(&mut logits, &mask, out);
         }
-    }
-}
-
-fn push_classes(bytes: &mut Vec<u8>, row: &[Lanes], classes: usize) {
-    for (lanes, start) in row.iter().zip((0..classes).step_by(LANES)) {
-        push_floats(bytes, &lanes.0[..LANES.min(classes - start)]);
-    }
-}
-
-fn push_floats(bytes: &mut Vec<u8>, values: &[f32]) {
-    for value in values {
-        bytes.extend_from_slice(&value.to_le_bytes());
-    }
-}
-
-/// Takes values off the front of some bytes.
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let Some((head, rest)) = self.0.split_first_chunk() else {
-            return Err(Error::new("the model is cut short"));
-        };
-        self.0 = rest;
-        Ok(*head)
-    }
-
-    fn float(&mut self) -> Result<f32, Error> {
-        self.array().map(f32::from_le_bytes)
-    }
-
-    fn classes(&mut self, row: &mut [Lanes], classes: usize) -> Result<(), Error> {
-        for class in 0..classes {
-            row[class / LANES].0[class % LANES] = self.float()?;
-        }
-        Ok(())
-    }
-
-    fn floats(&mut self, count: usize) -> Result<Vec<f32>, Error> {
-        (0..count).map(|_| self.float()).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! The parameters of `linear`, as a pipeline file writes them, and what the code reads.
 
 use plugin_sdk::Error;
+pub use plugin_sdk::calibrate::Calibrate;
 use plugin_sdk::text::TextSettings;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,18 +55,6 @@ pub struct Params {
 pub enum ClassWeight {
     None,
     Balanced,
-}
-
-/// What a confidence is the probability of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Calibrate {
-    /// The label a text should have: the share of wrong labels is estimated and left out.
-    Truth,
-    /// The label a text was given, errors included.
-    Given,
-    /// As the regression gives it.
-    None,
 }
 
 impl Default for Params {

@@ -9,12 +9,14 @@
 //! One thread walks the rows in an order drawn from the seed, so the bytes of a model depend on
 //! nothing else.
 
+use plugin_sdk::calibrate::sample_size;
 use plugin_sdk::lanes::run_wide;
+use plugin_sdk::math::Lanes;
+use plugin_sdk::random::Random;
 use plugin_sdk::text::Counts;
 use plugin_sdk::{Context, Error, Training};
 
 use crate::ascent::{Ascent, HeldOut, Rows, Steps, Strength};
-use crate::math::Lanes;
 use crate::params::{ClassWeight, Learning};
 use crate::vectors::Weighting;
 
@@ -65,7 +67,7 @@ pub(crate) fn train(
             run_wide(Steps { ascent: &mut ascent, rows: start..end });
         }
     }
-    let count = held_out_count(order.len(), training.class_count);
+    let count = sample_size(training.class_count).min(order.len());
     let held_out = run_wide(HeldOut { ascent: &ascent, count });
     Ok(Trained {
         weights: ascent.weights,
@@ -74,11 +76,6 @@ pub(crate) fn train(
         held_out_labels: labels[..count].to_vec(),
         held_out_weights: weights[..count].to_vec(),
     })
-}
-
-/// Enough rows for two numbers, and few enough to cost little beside the training.
-fn held_out_count(rows: usize, classes: usize) -> usize {
-    rows.min((400_000 / classes).clamp(500, 4000))
 }
 
 fn row_weights(training: &Training<'_>, learning: &Learning) -> Vec<f32> {
@@ -100,19 +97,9 @@ fn row_weights(training: &Training<'_>, learning: &Learning) -> Vec<f32> {
 /// Returns the positions in an order drawn from the seed.
 fn shuffled(length: usize, seed: u64) -> Vec<u32> {
     let mut order: Vec<u32> = (0..length as u32).collect();
-    let mut state = seed;
+    let mut random = Random::new(seed);
     for last in (1..length).rev() {
-        let other = ((u128::from(split_mix(&mut state)) * (last as u128 + 1)) >> 64) as usize;
-        order.swap(last, other);
+        order.swap(last, random.below(last + 1));
     }
     order
-}
-
-/// The SplitMix64 generator: one addition and two multiplications a number.
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut value = *state;
-    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }

@@ -3,9 +3,9 @@
 //! Values of a row are summed in the order its features occur in the text, so that they do not
 //! depend on rows outside the training set, which decide the numbers of features.
 
+use plugin_sdk::math::ln;
 use plugin_sdk::text::Counts;
 
-use crate::math::ln;
 use crate::params::Learning;
 
 /// The number of a feature that a model does not have.

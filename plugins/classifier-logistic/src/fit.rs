@@ -83,10 +83,7 @@ fn read_rows(texts: &Resolved<'_>, training: &Training<'_>) -> Rows {
 
 /// Returns the logarithm of each class's share, as if each had one row more, and the sum of weights.
 fn class_shares(training: &Training<'_>) -> (Vec<Lanes>, f64) {
-    let mut totals = vec![1.0_f64; training.class_count];
-    for (position, &label) in training.labels.iter().enumerate() {
-        totals[label as usize] += f64::from(training.weight(position));
-    }
+    let totals = training.smoothed_totals();
     let sum: f64 = totals.iter().sum();
     let mut shares = vec![ZERO; lanes_for(training.class_count)];
     for (class, total) in totals.iter().enumerate() {

@@ -12,7 +12,7 @@ mod fit;
 mod loss;
 
 use plugin_sdk::calibrate::Calibrate;
-use plugin_sdk::text::{Counts, LogLinear, Projection, ProjectionSettings, TextSettings};
+use plugin_sdk::text::{Counts, LogLinear, Projection, ProjectionSettings};
 use plugin_sdk::{About, Classifier, Context, Error, Texts, Training};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -96,10 +96,7 @@ impl Classifier for Logistic {
         if !(1..=1000).contains(&params.iterations) {
             return Err(Error::new("parameter `iterations` must be within 1 and 1000"));
         }
-        let word_ngrams = params.word_ngrams;
-        let settings = TextSettings { word_ngrams, char_ngrams: (0, 0), hash_bits: 0 };
-        settings.check()?;
-        Ok(Corpus { counts: Counts::new(settings, texts, context)?, params })
+        Ok(Corpus { counts: Counts::of_words(params.word_ngrams, texts, context)?, params })
     }
 
     fn fit(

@@ -203,10 +203,7 @@ struct Priors {
 
 impl Priors {
     fn of(training: &Training<'_>) -> Priors {
-        let mut totals = vec![1.0_f64; training.class_count];
-        for (position, &label) in training.labels.iter().enumerate() {
-            totals[label as usize] += f64::from(training.weight(position));
-        }
+        let totals = training.smoothed_totals();
         let sum = totals.iter().sum();
         Priors { totals, sum }
     }

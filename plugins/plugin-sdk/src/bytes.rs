@@ -2,6 +2,7 @@
 //! Knows nothing of what the numbers mean.
 
 use crate::Error;
+use crate::math::{LANES, Lanes};
 
 /// Puts values one after the other.
 #[derive(Debug, Default)]
@@ -33,6 +34,13 @@ impl Writer {
 
     pub fn f32s(&mut self, values: &[f32]) {
         values.iter().for_each(|&value| self.f32(value));
+    }
+
+    /// Writes the first `count` values of a row of lanes; padding stays behind.
+    pub fn lanes(&mut self, row: &[Lanes], count: usize) {
+        for (lanes, start) in row.iter().zip((0..count).step_by(LANES)) {
+            self.f32s(&lanes.0[..LANES.min(count - start)]);
+        }
     }
 
     pub fn finish(self) -> Vec<u8> {
@@ -98,6 +106,14 @@ impl<'a> Reader<'a> {
             return Err(damaged());
         }
         (0..count).map(|_| self.f32()).collect()
+    }
+
+    /// Reads `count` finite numbers into a row of lanes that has room for them.
+    pub fn lanes(&mut self, row: &mut [Lanes], count: usize) -> Result<(), Error> {
+        for at in 0..count {
+            row[at / LANES].0[at % LANES] = self.f32()?;
+        }
+        Ok(())
     }
 
     /// Fails when bytes are left.

@@ -36,11 +36,10 @@ pub struct Calibration {
     pub noise: f32,
 }
 
-/// Scales tried are this to a whole power, from 0.002 to 20,000: no logarithm that differs by
-/// system.
+/// Scales tried are this to a whole power: no logarithm that differs by system.
 const SCALE_STEP: f64 = 1.1;
-const SMALLEST_POWER: i32 = -65;
-const LARGEST_POWER: i32 = 104;
+/// From 0.002 to 20,000.
+const POWERS: Powers = Powers { smallest: -65, largest: 104 };
 /// One row in this many finds about where the best scale is.
 const COARSE_ROWS: usize = 4;
 /// More noise than this cannot be told from a text that says nothing.
@@ -76,13 +75,26 @@ pub struct Chosen {
     pub weights: Vec<f32>,
 }
 
+/// Bounds of the scale, as powers of 1.1.
+#[derive(Debug, Clone, Copy)]
+pub struct Powers {
+    pub smallest: i32,
+    pub largest: i32,
+}
+
+/// Returns how many rows are enough for two numbers, and few enough to cost little beside the
+/// training.
+pub fn sample_size(classes: usize) -> usize {
+    (400_000 / classes).clamp(500, 4000)
+}
+
 /// Draws enough rows for two numbers, and few enough to cost little beside the training; none when
 /// there is nothing to calibrate.
 pub fn choose(training: &Training<'_>, wanted: Calibrate) -> Chosen {
     if wanted == Calibrate::None {
         return Chosen::default();
     }
-    let count = (400_000 / training.class_count).clamp(500, 4000);
+    let count = sample_size(training.class_count);
     let positions = random::sample(training.rows.len(), count, training.seed);
     Chosen {
         labels: positions.iter().map(|&at| training.labels[at as usize]).collect(),
@@ -97,10 +109,15 @@ impl Calibration {
 
     /// Fits both numbers; an empty sample says nothing.
     pub fn fit(sample: &Sample<'_>, wanted: Calibrate) -> Calibration {
+        Calibration::fit_within(sample, wanted, POWERS)
+    }
+
+    /// The same with other bounds, for models that are known to be nearer the mark.
+    pub fn fit_within(sample: &Sample<'_>, wanted: Calibrate, powers: Powers) -> Calibration {
         if wanted == Calibrate::None || sample.labels.is_empty() {
             return Calibration::NONE;
         }
-        let scale = best_scale(sample);
+        let scale = best_scale(sample, powers);
         let noise = likelihood(sample, scale).1;
         let kept = if wanted == Calibrate::Given { noise } else { 0.0 };
         Calibration { scale: scale as f32, noise: kept as f32 }
@@ -135,16 +152,16 @@ impl Calibration {
 }
 
 /// Searches powers, coarsely in few rows and then around there in all of them.
-fn best_scale(sample: &Sample<'_>) -> f64 {
+fn best_scale(sample: &Sample<'_>, powers: Powers) -> f64 {
     let few = sample.labels.len() / COARSE_ROWS;
     let mut power = 0;
     if few > 0 {
         let coarse = sample.first(few);
-        power = climb(power, 8, |power| likelihood(&coarse, scale_of(power)).0).0;
-        power = climb(power, 2, |power| likelihood(&coarse, scale_of(power)).0).0;
+        power = powers.climb(power, 8, |power| likelihood(&coarse, scale_of(power)).0).0;
+        power = powers.climb(power, 2, |power| likelihood(&coarse, scale_of(power)).0).0;
     }
     let (power, [below, best, above]) =
-        climb(power, 1, |power| likelihood(sample, scale_of(power)).0);
+        powers.climb(power, 1, |power| likelihood(sample, scale_of(power)).0);
     // The top of the parabola through the three.
     let bend = 2.0 * best - below - above;
     let shift = if bend > 0.0 { (0.5 * (above - below) / bend).clamp(-1.0, 1.0) } else { 0.0 };
@@ -155,19 +172,21 @@ fn scale_of(power: i32) -> f64 {
     SCALE_STEP.powi(power)
 }
 
-/// Goes uphill in steps until both neighbours are lower; returns where, and the three values.
-fn climb(start: i32, step: i32, value: impl Fn(i32) -> f64) -> (i32, [f64; 3]) {
-    let mut at = start;
-    let mut around = [value(at - step), value(at), value(at + step)];
-    loop {
-        if around[2] > around[1] && at + step < LARGEST_POWER {
-            at += step;
-            around = [around[1], around[2], value(at + step)];
-        } else if around[0] > around[1] && at - step > SMALLEST_POWER {
-            at -= step;
-            around = [value(at - step), around[0], around[1]];
-        } else {
-            return (at, around);
+impl Powers {
+    /// Goes uphill in steps until both neighbours are lower; returns where, and the three values.
+    fn climb(self, start: i32, step: i32, value: impl Fn(i32) -> f64) -> (i32, [f64; 3]) {
+        let mut at = start;
+        let mut around = [value(at - step), value(at), value(at + step)];
+        loop {
+            if around[2] > around[1] && at + step < self.largest {
+                at += step;
+                around = [around[1], around[2], value(at + step)];
+            } else if around[0] > around[1] && at - step > self.smallest {
+                at -= step;
+                around = [value(at - step), around[0], around[1]];
+            } else {
+                return (at, around);
+            }
         }
     }
 }

@@ -68,6 +68,22 @@ impl Training<'_> {
     pub fn weight(&self, position: usize) -> f32 {
         self.weights.map_or(1.0, |weights| weights[position])
     }
+
+    /// Returns the weight of each class, as if each had one row more, so that none is impossible.
+    pub fn smoothed_totals(&self) -> Vec<f64> {
+        let mut totals = vec![1.0_f64; self.class_count];
+        for (position, &label) in self.labels.iter().enumerate() {
+            totals[label as usize] += f64::from(self.weight(position));
+        }
+        totals
+    }
+
+    /// Returns the share of each class in [`Training::smoothed_totals`].
+    pub fn smoothed_shares(&self) -> Vec<f32> {
+        let totals = self.smoothed_totals();
+        let sum: f64 = totals.iter().sum();
+        totals.into_iter().map(|total| (total / sum) as f32).collect()
+    }
 }
 
 /// A classifier, as its author sees it.

@@ -76,6 +76,11 @@ impl Lanes {
         a.max(e).max(c.max(g)).max(b.max(f).max(d.max(h)))
     }
 
+    #[inline(always)]
+    pub fn absolute(self) -> Lanes {
+        self.map2(self, |a, _| a.abs())
+    }
+
     /// e to the power of each value; none may be above 0.
     #[inline(always)]
     pub fn exp(self) -> Lanes {

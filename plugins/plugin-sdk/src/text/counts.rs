@@ -58,6 +58,17 @@ impl Counts {
         Ok(Counts { settings, hashes: vocabulary.hashes, starts, features, counts })
     }
 
+    /// Reads words, and runs of up to `word_ngrams` of them, each for itself.
+    pub fn of_words(
+        word_ngrams: u8,
+        texts: &Texts<'_>,
+        context: &Context<'_>,
+    ) -> Result<Counts, Error> {
+        let settings = TextSettings { word_ngrams, char_ngrams: (0, 0), hash_bits: 0 };
+        settings.check()?;
+        Counts::new(settings, texts, context)
+    }
+
     pub fn settings(&self) -> TextSettings {
         self.settings
     }

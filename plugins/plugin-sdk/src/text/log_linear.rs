@@ -19,7 +19,7 @@ use super::vectoriser::{Resolved, Vectoriser};
 use crate::bytes::{Reader, Writer, damaged};
 use crate::calibrate::Calibration;
 use crate::lanes::{Kernel, run_wide};
-use crate::math::{LANES, Lanes, ZERO, add_rows, lanes_for, last_mask};
+use crate::math::{Lanes, ZERO, add_rows, lanes_for, last_mask};
 use crate::{Context, Error, for_each_part};
 
 const FORMAT: u32 = 2;
@@ -71,17 +71,11 @@ impl LogLinear {
             order = (0..self.vectoriser.dimensions() as u32).collect();
         }
         self.calibration.save(&mut writer);
-        self.write_row(&mut writer, &self.bias);
+        writer.lanes(&self.bias, self.classes);
         for &dimension in &order {
-            self.write_row(&mut writer, &self.weights[dimension as usize * width..][..width]);
+            writer.lanes(&self.weights[dimension as usize * width..][..width], self.classes);
         }
         writer.finish()
-    }
-
-    fn write_row(&self, writer: &mut Writer, row: &[Lanes]) {
-        for (lanes, start) in row.iter().zip((0..self.classes).step_by(LANES)) {
-            writer.f32s(&lanes.0[..LANES.min(self.classes - start)]);
-        }
     }
 
     /// Reads what `save` wrote.
@@ -97,11 +91,9 @@ impl LogLinear {
         let read_rows = |reader: &mut Reader<'_>, count: usize| {
             let mut rows = vec![ZERO; count * width];
             for row in rows.chunks_exact_mut(width) {
-                for class in 0..classes {
-                    row[class / LANES].0[class % LANES] = reader.f32()?;
-                }
+                reader.lanes(row, classes)?;
             }
-            Ok(rows)
+            Ok::<_, Error>(rows)
         };
         let bias = read_rows(&mut reader, 1)?;
         let weights = read_rows(&mut reader, vectoriser.dimensions())?;
