@@ -32,6 +32,9 @@ const MOST_FINALISTS: usize = 3;
 /// Candidates further behind than this many standard errors of the difference are out.
 const STANDARD_ERRORS: f64 = 2.0;
 
+/// Seed of every fit: candidates differ by their settings alone.
+const FIT_SEED: u64 = 42;
+
 /// The port folds depend on.
 pub(crate) const CHOSEN: &str = "chosen";
 /// The port with all that was tried.
@@ -206,10 +209,8 @@ impl Sample {
     /// Fits on one half, predicts the other; `turn` 0 learns from the first half.
     fn hits(
         &self,
-        candidate: &Candidate,
         corpus: &dyn Corpus,
         turn: usize,
-        seed: u64,
         call: CallContext<'_>,
     ) -> Result<Vec<bool>, ClassifierError> {
         let (learn, score) = (&self.halves[turn], &self.halves[1 - turn]);
@@ -219,12 +220,11 @@ impl Sample {
             labels: &labels,
             weights: None,
             class_count: self.class_count,
-            seed,
+            seed: FIT_SEED,
         };
         let model = corpus.fit(request, call)?;
         let probabilities = corpus.predict(model.as_ref(), score, call)?;
         let rows = probabilities.chunks_exact(self.class_count as usize);
-        debug_assert_eq!(rows.len(), score.len(), "{}", candidate.asked_as);
         Ok(rows
             .zip(score)
             .map(|(row, &record)| first_largest(row) == self.labels[record as usize] as usize)
@@ -263,7 +263,7 @@ fn try_all(
             let outcome = candidate
                 .classifier
                 .prepare(&sample.texts, &candidate.params, call)
-                .and_then(|corpus| sample.hits(candidate, corpus.as_ref(), turn, 42, call));
+                .and_then(|corpus| sample.hits(corpus.as_ref(), turn, call));
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.push((n, outcome));
             told(done.len() as f32 / wanted.len() as f32);

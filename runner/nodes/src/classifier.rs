@@ -89,7 +89,7 @@ pub(crate) struct Candidate {
 impl ClassifierSpec {
     /// Whether something is to be found out before a model can be fitted.
     pub fn is_auto(&self) -> bool {
-        self.plugin == AUTO || self.params.as_str() == Some(AUTO)
+        self.plugin == AUTO || self.is_auto_params()
     }
 
     /// A plugin of this choice as it is asked for.

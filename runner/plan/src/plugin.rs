@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-/// What the file of a plugin is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the file of a plugin is; a library counts before a program of the same name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Transport {
     /// A shared library behind the C table.
     Library,

@@ -190,13 +190,8 @@ pub(crate) struct HostCorpus {
 
 impl HostCorpus {
     fn check_rows(&self, rows: &[u32], operation: &'static str) -> Result<(), ClassifierError> {
-        match rows.iter().find(|&&row| row as usize >= self.rows) {
-            Some(row) => {
-                let message = format!("row {row} is asked for, of {}", self.rows);
-                Err(failed(&self.handle.instance, operation, message))
-            }
-            None => Ok(()),
-        }
+        crate::check_rows(rows, self.rows)
+            .map_err(|message| failed(&self.handle.instance, operation, message))
     }
 }
 

@@ -9,6 +9,8 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 mod arrow_in;
 mod arrow_out;
 mod call;
@@ -34,4 +36,17 @@ fn file_digest(path: &std::path::Path) -> std::io::Result<String> {
     let mut hasher = blake3::Hasher::new();
     std::io::copy(&mut std::fs::File::open(path)?, &mut hasher)?;
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Locks, also what a panic left behind: the values here are whole between any two statements.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Fails when a row is not one of the `count` rows of a corpus.
+fn check_rows(rows: &[u32], count: usize) -> Result<(), String> {
+    match rows.iter().find(|&&row| row as usize >= count) {
+        Some(row) => Err(format!("row {row} is asked for, of {count}")),
+        None => Ok(()),
+    }
 }

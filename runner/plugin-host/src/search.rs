@@ -24,24 +24,8 @@ pub fn library_file_name(name: &str) -> String {
 /// A file that should be a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PluginFile {
-    pub transport: Kind,
+    pub transport: Transport,
     pub path: PathBuf,
-}
-
-/// In the order in which they count when a folder has both under one name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    Library,
-    Program,
-}
-
-impl From<Kind> for Transport {
-    fn from(kind: Kind) -> Transport {
-        match kind {
-            Kind::Library => Transport::Library,
-            Kind::Program => Transport::Program,
-        }
-    }
 }
 
 /// Names and files of the search path; of equal names the first folder counts.
@@ -68,7 +52,7 @@ pub(crate) fn files(folders: &[PathBuf]) -> BTreeMap<String, PluginFile> {
 /// The file that a path names.
 pub(crate) fn file_at(path: &Path) -> Result<PluginFile, String> {
     let is_library = path.extension().is_some_and(|extension| extension == DLL_EXTENSION);
-    let transport = if is_library { Kind::Library } else { Kind::Program };
+    let transport = if is_library { Transport::Library } else { Transport::Program };
     let file = PluginFile { transport, path: path.to_owned() };
     if is_usable(&file) {
         return Ok(file);
@@ -84,23 +68,23 @@ pub(crate) fn is_path(name: &str) -> bool {
 fn is_usable(file: &PluginFile) -> bool {
     let Ok(metadata) = fs::metadata(&file.path) else { return false };
     let is_executable = metadata.permissions().mode() & 0o111 != 0;
-    metadata.is_file() && (file.transport == Kind::Library || is_executable)
+    metadata.is_file() && (file.transport == Transport::Library || is_executable)
 }
 
 /// Name and kind of the plugin in a file of this name, if it is one.
-fn named(file_name: &OsStr) -> Option<(String, Kind)> {
+fn named(file_name: &OsStr) -> Option<(String, Transport)> {
     let file_name = file_name.to_str()?;
     let (name, kind) = match file_name.strip_prefix(LIBRARY_STEM) {
         Some(rest) => {
             let name = rest.strip_suffix(DLL_EXTENSION)?.strip_suffix('.')?;
-            (name.replace('_', "-"), Kind::Library)
+            (name.replace('_', "-"), Transport::Library)
         }
         None => {
             let rest = file_name.strip_prefix(PROGRAM_STEM)?;
             let (name, extension) = rest.split_once('.').unwrap_or((rest, "none"));
             let is_extension = !extension.is_empty() && !extension.contains('.');
             (is_extension && extension != DLL_EXTENSION)
-                .then(|| (name.to_owned(), Kind::Program))?
+                .then(|| (name.to_owned(), Transport::Program))?
         }
     };
     is_plugin_name(&name).then_some((name, kind))
@@ -110,7 +94,7 @@ fn named(file_name: &OsStr) -> Option<(String, Kind)> {
 mod tests {
     use super::*;
 
-    fn is(file_name: &str) -> Option<(String, Kind)> {
+    fn is(file_name: &str) -> Option<(String, Transport)> {
         named(OsStr::new(file_name))
     }
 
@@ -118,9 +102,9 @@ mod tests {
     fn file_names_and_plugin_names() {
         let file = library_file_name("naive-bayes");
         assert!(file.starts_with("libclassifier_naive_bayes."));
-        assert_eq!(is(&file), Some(("naive-bayes".to_owned(), Kind::Library)));
+        assert_eq!(is(&file), Some(("naive-bayes".to_owned(), Transport::Library)));
         for file in ["classifier-sk-learn", "classifier-sk-learn.py", "classifier-sk-learn.sh"] {
-            assert_eq!(is(file), Some(("sk-learn".to_owned(), Kind::Program)), "{file}");
+            assert_eq!(is(file), Some(("sk-learn".to_owned(), Transport::Program)), "{file}");
         }
         for other in [
             "libclassifier_.so",
@@ -156,6 +140,9 @@ mod tests {
         assert_eq!(found["b"].path, paths[1].join("classifier-b"));
         assert_eq!(found.len(), 2);
         assert!(file_at(&paths[0].join("classifier-b.py")).unwrap_err().contains("chmod +x"));
-        assert_eq!(file_at(&paths[0].join("classifier-a.py")).unwrap().transport, Kind::Program);
+        assert_eq!(
+            file_at(&paths[0].join("classifier-a.py")).unwrap().transport,
+            Transport::Program
+        );
     }
 }

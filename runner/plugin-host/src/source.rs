@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use engine::classifier::{
     Cancel, Classifier, ClassifierError, ClassifierSource, ClassifierSourceError, Isolation,
@@ -14,7 +14,6 @@ use plugin_abi as abi;
 
 use crate::classifier::HostClassifier;
 use crate::description::{Origin, is_plugin_name};
-use crate::file_digest;
 use crate::instance::Instance;
 use crate::library::{instantiate, open_library};
 use crate::pins::Pins;
@@ -22,6 +21,7 @@ use crate::process::{
     Isolated, IsolatedClassifier, Launcher, Setting, read_description, write_description,
 };
 use crate::search::{self, PluginFile, is_path};
+use crate::{file_digest, lock};
 
 /// A plugin on the search path, usable or not.
 #[derive(Debug, Clone)]
@@ -63,10 +63,6 @@ enum Refusal {
     Isolation(String),
     /// It is another file than the one that was pinned.
     Pin(String),
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl PluginSource {
@@ -158,7 +154,7 @@ impl PluginSource {
     ) -> Result<Arc<dyn Classifier>, Refusal> {
         let unreadable = |error: std::io::Error| Refusal::File(format!("cannot be read: {error}"));
         let path = fs::canonicalize(&file.path).map_err(unreadable)?;
-        let transport = Transport::from(file.transport);
+        let transport = file.transport;
         let isolation = self.isolation(transport, &path, request)?;
         let origin = Origin {
             digest: file_digest(&path).map_err(unreadable)?,

@@ -24,6 +24,7 @@ use std::time::Instant;
 
 use engine::classifier::{
     CallContext, Cancel, Classifier, ClassifierSource, FitRequest, PluginRequest, Texts,
+    fill_defaults,
 };
 use flate2::read::MultiGzDecoder;
 use plugin_host::PluginSource;
@@ -86,14 +87,6 @@ fn plugins() -> Result<PluginSource, Box<dyn Error>> {
     let program = std::env::current_exe()?;
     folders.extend(program.ancestors().skip(1).take(2).map(PathBuf::from));
     Ok(PluginSource::new(folders))
-}
-
-fn fill_defaults(schema: &Value, params: &mut Value) {
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        if let (Some(default), Value::Object(params)) = (property.get("default"), &mut *params) {
-            params.entry(name.clone()).or_insert_with(|| default.clone());
-        }
-    }
 }
 
 /// Returns probabilities `[rows, classes]` and the seconds of `prepare`.

@@ -1,6 +1,6 @@
 //! What goes on around a call: progress, cancellation, several calls at once.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use engine::classifier::{CallContext, Cancel, ClassifierError};
 use super::data::Records;
 use super::subject::{Failure, Lesson, Subject, With, quietly, same, texts_of, timed};
 use super::{CheckResult, Verdict};
+use crate::lock;
 
 /// How long a call may go on after it was told to stop.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,12 +23,12 @@ pub(super) fn progress(subject: &Subject<'_>) -> CheckResult {
     let records = Records::noisy(ROWS);
     let texts = texts_of(&records.texts);
     let heard = Mutex::new(Vec::new());
-    let listen = |share: f32| heard.lock().unwrap_or_else(PoisonError::into_inner).push(share);
+    let listen = |share: f32| lock(&heard).push(share);
     let cancel = Cancel::default();
     // One thread: the reports of several may arrive in another order than they were sent.
     let context = CallContext { progress: &listen, cancel: &cancel, threads: 1 };
     let steady = |operation: &str| -> Result<(), Failure> {
-        let shares = std::mem::take(&mut *heard.lock().unwrap_or_else(PoisonError::into_inner));
+        let shares = std::mem::take(&mut *lock(&heard));
         if let Some(share) = shares.iter().find(|share| !(0.0..=1.0).contains(*share)) {
             return Err(Failure::new(format!("{operation} reported {share}")));
         }

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
 use arrow_schema::ArrowError;
@@ -24,8 +24,8 @@ use super::protocol::{Answer, Described, Operation, PROTOCOL, Status};
 use super::spawn::Launcher;
 use super::wire::Message;
 use crate::description::{About, Origin};
-use crate::file_digest;
 use crate::scores::normalised;
+use crate::{file_digest, lock};
 
 /// Seconds a call may take where the pipeline sets no limit.
 const DEFAULT_SECONDS: u64 = 3600;
@@ -125,10 +125,6 @@ pub(crate) struct Isolated {
     last_id: AtomicU64,
     /// That of the last call that had one, for `load`, which has none.
     cancel: Mutex<Cancel>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Isolated {
@@ -339,14 +335,8 @@ impl IsolatedCorpus {
     }
 
     fn check_rows(&self, rows: &[u32], operation: &'static str) -> Result<(), ClassifierError> {
-        let count = self.prepared().rows;
-        match rows.iter().find(|&&row| row as usize >= count) {
-            Some(row) => {
-                let message = format!("row {row} is asked for, of {count}");
-                Err(self.plugin.failed(operation, message))
-            }
-            None => Ok(()),
-        }
+        crate::check_rows(rows, self.prepared().rows)
+            .map_err(|message| self.plugin.failed(operation, message))
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use arrow_array::RecordBatch;
@@ -20,6 +20,7 @@ use super::wire::{self, Message, WireError};
 use crate::classifier::{HostClassifier, HostCorpus, HostModel};
 use crate::description::{About, Origin};
 use crate::library::load_library;
+use crate::lock;
 
 /// The least time between two progress messages.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
@@ -145,7 +146,7 @@ impl Server {
     fn send(&self, header: &impl Serialize, batches: &[RecordBatch]) -> Result<(), String> {
         let parts = wire::encode(header, batches)
             .map_err(|error| format!("an answer cannot be written: {error}"))?;
-        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut output = lock(&self.output);
         wire::write(&mut *output, &parts)
             .map_err(|error| format!("an answer cannot be sent: {error}"))
     }
@@ -161,7 +162,7 @@ impl Server {
         let cancel = Cancel::default();
         let throttle = Mutex::new(Instant::now());
         let tell = |share: f32| {
-            let mut last = throttle.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut last = lock(&throttle);
             if last.elapsed() >= PROGRESS_EVERY {
                 *last = Instant::now();
                 // A parent that is gone is noticed at stdin.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use engine::classifier::LastLines;
 
+use crate::lock;
+
 const MOST_BYTES: usize = 8 << 10;
 const MOST_LINES: usize = 20;
 
@@ -36,19 +38,19 @@ impl Tail {
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
                 Err(_) => break,
             };
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut state = lock(&self.state);
             state.bytes.extend(&piece[..read]);
             let over = state.bytes.len().saturating_sub(MOST_BYTES);
             state.bytes.drain(..over);
             state.cut |= over > 0;
         }
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+        lock(&self.state).ended = true;
         self.ended.notify_all();
     }
 
     /// The last lines. Waits a little for the rest of what a process that has ended wrote.
     pub fn last_lines(&self, patience: Duration) -> LastLines {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = lock(&self.state);
         let (state, _) = self
             .ended
             .wait_timeout_while(state, patience, |state| !state.ended)
