@@ -12,7 +12,7 @@ use crate::support::{Events, Outcome, Sandbox, plugins, records, to_csv};
 const SLOW: [&str; 2] = ["--jobs", "1"];
 
 /// A sandbox whose classifier naps in each fold.
-fn slow() -> Sandbox {
+pub fn slow() -> Sandbox {
     let sandbox = Sandbox::audit();
     plugins::compile(&sandbox, "tests/fixtures/slow.c", None);
     sandbox.edit("relabel.yaml", "plugin: linear", "plugin: plugin-in-c");
@@ -20,7 +20,7 @@ fn slow() -> Sandbox {
 }
 
 /// Reads lines until one is what is waited for.
-fn wait_for(lines: &mut dyn Iterator<Item = String>, done: impl Fn(&str) -> bool) {
+pub fn wait_for(lines: &mut dyn Iterator<Item = String>, done: impl Fn(&str) -> bool) {
     let mut seen = String::new();
     for line in lines {
         if done(&line) {
@@ -32,7 +32,7 @@ fn wait_for(lines: &mut dyn Iterator<Item = String>, done: impl Fn(&str) -> bool
     panic!("the run ended before it came so far:\n{seen}");
 }
 
-fn is_start_of(line: &str, fold: u64) -> bool {
+pub fn is_start_of(line: &str, fold: u64) -> bool {
     let event: Value = serde_json::from_str(line).unwrap();
     event["event"] == "unit_started" && event["fold"] == fold
 }
@@ -77,7 +77,7 @@ fn killed_again_and_again_it_comes_to_its_end() {
     assert_eq!(events.units("hit").len() + events.units("run").len(), UNITS.len());
 }
 
-fn interrupt(child: &Child) {
+pub fn interrupt(child: &Child) {
     let status = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(status.success());
 }
@@ -106,7 +106,7 @@ fn ctrl_c_keeps_what_is_done_and_says_how_to_go_on() {
 }
 
 /// All files below a folder.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -117,7 +117,7 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Path of the record of a unit, and of its main blob; `unit` as the facts have it.
-fn record_and_blob(sandbox: &Sandbox, kind: &str, unit: &str) -> (PathBuf, PathBuf) {
+pub fn record_and_blob(sandbox: &Sandbox, kind: &str, unit: &str) -> (PathBuf, PathBuf) {
     for path in files_below(&sandbox.path(".relabel/records-v1")) {
         let text = std::fs::read_to_string(&path).unwrap();
         let record: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -130,14 +130,14 @@ fn record_and_blob(sandbox: &Sandbox, kind: &str, unit: &str) -> (PathBuf, PathB
     panic!("no record of {kind} {unit}");
 }
 
-fn flip_a_bit(path: &Path) {
+pub fn flip_a_bit(path: &Path) {
     let mut bytes = std::fs::read(path).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 0x10;
     std::fs::write(path, bytes).unwrap();
 }
 
-fn cut_short(path: &Path) {
+pub fn cut_short(path: &Path) {
     let bytes = std::fs::read(path).unwrap();
     std::fs::write(path, &bytes[..bytes.len() / 2]).unwrap();
 }

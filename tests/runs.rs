@@ -70,3 +70,95 @@ fn none_and_unknown_ones() {
     sandbox.relabel(&["runs", "show", "ffff"]).code(2).says(&["no run `ffff`"]);
     sandbox.relabel(&["runs", "show", "0"]).code(2).says(&["stands for 2 runs"]);
 }
+
+#[test]
+fn what_units_used_is_recorded() {
+    let sandbox = Sandbox::audit();
+    sandbox.run(&["--jobs", "1"]);
+    let show = || sandbox.relabel(&["runs", "show", "--format", "json"]).ok().json();
+    let first = show();
+    for unit in first["units"].as_array().unwrap() {
+        assert!(unit["peak_bytes"].as_u64().unwrap() > 1_000_000, "{unit}");
+        assert!(unit["cpu_seconds"].as_f64().unwrap() >= 0.0 && unit["cpu_shared"].is_null());
+    }
+    assert_eq!(first["header"]["tool_version"], env!("CARGO_PKG_VERSION"));
+    sandbox.run(&[]);
+    let second = show();
+    let saved = |unit: &serde_json::Value| unit["saved_seconds"].as_f64().unwrap();
+    let units = second["units"].as_array().unwrap();
+    let sum: f64 = units.iter().map(saved).sum();
+    assert!((sum - second["summary"]["saved_seconds"].as_f64().unwrap()).abs() < 1e-9 && sum > 0.0);
+    let text = sandbox.relabel(&["runs", "show", "last~1"]).ok();
+    assert!(text.stdout.contains("CPU s") && text.stdout.contains("peak MB"), "{}", text.stdout);
+}
+
+#[test]
+fn two_runs_side_by_side() {
+    let sandbox = Sandbox::audit();
+    sandbox.run(&[]);
+    let other = [
+        "--set",
+        "params.confidence=0.2",
+        "--set",
+        "nodes.oof.classifier.plugin=naive-bayes",
+        "--set",
+        "nodes.suspicious.where=given_label = 'billing'",
+    ];
+    sandbox.run(&other);
+    let diff = sandbox.relabel(&["runs", "diff", "last~1", "last", "--format", "json"]).ok().json();
+    let named = |part: &str, name: &str| {
+        let found = diff[part].as_array().unwrap().iter().find(|entry| entry["name"] == name);
+        found.unwrap_or_else(|| panic!("no {name} in {}", diff[part])).clone()
+    };
+    let confidence = named("params", "params.confidence");
+    assert_eq!((&confidence["a"], &confidence["b"]), (&0.5.into(), &0.2.into()));
+    assert!(
+        named("plugins", "linear")["b"].is_null() && named("plugins", "naive-bayes")["a"].is_null()
+    );
+    assert!(!diff["metrics"].as_array().unwrap().is_empty(), "{diff}");
+    let units = diff["units"].as_array().unwrap();
+    let unit = |name: &str| units.iter().find(|unit| unit["unit"] == name).unwrap();
+    assert_eq!(
+        (&unit("valid")["same_key"], &unit("oof[0]")["same_key"]),
+        (&true.into(), &false.into())
+    );
+    assert_eq!(
+        (&unit("valid")["a"]["state"], &unit("valid")["b"]["state"]),
+        (&"run".into(), &"hit".into())
+    );
+
+    let ids = |args: &[&str]| -> Vec<serde_json::Value> {
+        let rows = sandbox.frame("suspicious", args);
+        let mut ids: Vec<serde_json::Value> = rows.iter().map(|r| r["record_id"].clone()).collect();
+        ids.sort_by_key(ToString::to_string);
+        ids
+    };
+    let (a, b) = (ids(&[]), ids(&other));
+    let flagged = &diff["flagged"][0];
+    assert_eq!((&flagged["a"], &flagged["b"]), (&a.len().into(), &b.len().into()));
+    let only = |these: &[serde_json::Value], those: &[serde_json::Value]| {
+        serde_json::Value::from_iter(these.iter().filter(|id| !those.contains(id)).cloned())
+    };
+    assert_eq!(flagged["newly"], only(&b, &a));
+    assert_eq!(flagged["no_longer"], only(&a, &b));
+    assert_ne!(a, b, "the test is of no use otherwise");
+
+    let text = sandbox.relabel(&["runs", "diff", "last~1"]).ok();
+    for part in
+        ["params.confidence: 0.5000 -> 0.2000", "naive-bayes: none ->", "flagged by suspicious"]
+    {
+        assert!(text.stdout.contains(part), "{part} is not in\n{}", text.stdout);
+    }
+}
+
+#[test]
+fn what_gc_took_cannot_be_compared_and_says_so() {
+    let sandbox = Sandbox::audit();
+    sandbox.run(&[]);
+    sandbox.run(&["--set", "params.folds=4"]);
+    sandbox.relabel(&["cache", "gc", "--keep-runs", "1"]).ok();
+    let text = sandbox.relabel(&["runs", "diff", "last~1", "last"]).ok();
+    let wanted = "cannot be compared: earlier run: its result is no longer in the cache";
+    assert!(text.stdout.contains(wanted), "{}", text.stdout);
+    sandbox.relabel(&["runs", "diff", "last~7", "last"]).code(2).says(&["no run `last~7`"]);
+}

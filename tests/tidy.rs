@@ -180,6 +180,40 @@ fn only_the_output_module_prints() {
     }
 }
 
+/// What polars computes in another order from run to run, or with another number of threads.
+const UNORDERED: [(&str, &str); 10] = [
+    (".group_by(", "sort by key first, or count in integers by hand"),
+    (".group_by_stable(", "its order is kept, its float sums are not"),
+    (".over(", "grouped windows sum floats in any order"),
+    (".unique(", "use `unique_stable` with `UniqueKeepStrategy::First`"),
+    ("UniqueKeepStrategy::Any", "use `UniqueKeepStrategy::First`"),
+    ("left_join(", "look rows up by record id"),
+    ("inner_join(", "look rows up by record id"),
+    ("full_join(", "look rows up by record id"),
+    ("JoinArgs", "look rows up by record id, or say `maintain_order`"),
+    ("par_iter", "a float sum over threads has no order"),
+];
+
+/// Results may not depend on threads; a test on few rows does not notice when they do.
+#[test]
+fn node_kinds_leave_out_what_has_no_order() {
+    let mut found = Vec::new();
+    for path in files(".rs") {
+        let name = shown(&path);
+        if !name.starts_with("runner/nodes/src/") {
+            continue;
+        }
+        for (n, line) in std::fs::read_to_string(&path).unwrap().lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            let bad = UNORDERED
+                .iter()
+                .filter(|(word, _)| code.contains(word) && !code.contains("MaintainOrderJoin"));
+            found.extend(bad.map(|(word, hint)| format!("{name}:{}: `{word}`: {hint}", n + 1)));
+        }
+    }
+    assert_eq!(found, [""; 0]);
+}
+
 #[test]
 fn every_test_file_is_declared() {
     let main = std::fs::read_to_string(repository().join("tests/main.rs")).unwrap();

@@ -40,6 +40,23 @@ impl Sandbox {
         sandbox
     }
 
+    /// An empty folder in memory where the system has one: syncing costs nothing there.
+    pub fn in_memory() -> Sandbox {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let sandbox = Sandbox { folder: folder.unwrap() };
+        sandbox.write("relabel.toml", "");
+        sandbox
+    }
+
+    /// All files of another sandbox, times included, in a folder of its own in memory.
+    pub fn copy_of(other: &Sandbox) -> Sandbox {
+        let sandbox = Sandbox::in_memory();
+        let from = other.path(".");
+        let copied = Command::new("cp").arg("-a").arg(from).arg(sandbox.path(".")).status();
+        assert!(copied.unwrap().success());
+        sandbox
+    }
+
     /// 300 records with some wrong labels, a taxonomy and a pipeline that audits them.
     pub fn audit() -> Sandbox {
         let sandbox = Sandbox::empty();

@@ -28,6 +28,27 @@ pub struct Facts(Vec<Fact>);
 /// The difference between two lists of facts: name, value before, value now.
 pub type Explanation = Vec<(String, Option<Value>, Option<Value>)>;
 
+/// A fact of now or of the last time, with its value in both.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FactComparison {
+    /// The name it has now, or had if it is gone.
+    pub name: String,
+    pub before: Option<Value>,
+    pub now: Option<Value>,
+}
+
+impl FactComparison {
+    /// `same`, `changed`, `added` or `removed`.
+    pub fn state(&self) -> &'static str {
+        match (&self.before, &self.now) {
+            (None, _) => "added",
+            (_, None) => "removed",
+            (before, now) if before == now => "same",
+            _ => "changed",
+        }
+    }
+}
+
 impl Facts {
     pub fn new() -> Facts {
         Facts::default()
@@ -84,19 +105,46 @@ impl Facts {
 
     /// What is different from `before`, in the order of the facts.
     pub fn changes_since(&self, before: &Facts) -> Explanation {
-        let mut changes = Vec::new();
-        for fact in &self.0 {
-            let old = before.get(&fact.name);
-            if old != Some(&fact.value) {
-                changes.push((fact.name.clone(), old.cloned(), Some(fact.value.clone())));
+        self.compare(before)
+            .into_iter()
+            .filter(|fact| fact.state() != "same")
+            .map(|fact| (fact.name, fact.before, fact.now))
+            .collect()
+    }
+
+    /// Every fact beside what it was before: those of now in their order, then those that are gone.
+    ///
+    /// Facts of one name are matched in their order. What is unnamed and finds no match by name is
+    /// matched by its place, so that a file that only moved is the same.
+    pub fn compare(&self, before: &Facts) -> Vec<FactComparison> {
+        let mut left: Vec<Option<&Fact>> = before.0.iter().map(Some).collect();
+        let mut partners: Vec<Option<&Fact>> = Vec::with_capacity(self.0.len());
+        for (n, fact) in self.0.iter().enumerate() {
+            // As a rule the lists are alike, and the partner stands at the same place.
+            let is_it = |old: &Option<&Fact>| old.is_some_and(|old| old.name == fact.name);
+            let place = match left.get(n).is_some_and(is_it) {
+                true => Some(n),
+                false => left.iter().position(is_it),
+            };
+            partners.push(place.and_then(|place| left[place].take()));
+        }
+        for (fact, partner) in self.0.iter().zip(&mut partners) {
+            if fact.unnamed && partner.is_none() {
+                let is_it = |old: &Option<&Fact>| old.is_some_and(|old| old.unnamed);
+                *partner = left.iter().position(is_it).and_then(|place| left[place].take());
             }
         }
-        for fact in &before.0 {
-            if self.get(&fact.name).is_none() {
-                changes.push((fact.name.clone(), Some(fact.value.clone()), None));
-            }
-        }
-        changes
+        let now = self.0.iter().zip(partners).map(|(fact, partner)| FactComparison {
+            name: fact.name.clone(),
+            before: partner.map(|old| old.value.clone()),
+            now: Some(fact.value.clone()),
+        });
+        let gone = left.into_iter().flatten().map(|old| FactComparison {
+            name: old.name.clone(),
+            before: Some(old.value.clone()),
+            now: None,
+        });
+        now.chain(gone).collect()
     }
 }
 
@@ -180,5 +228,31 @@ mod tests {
         };
         let changes = facts(5).changes_since(&facts(3));
         assert_eq!(changes, vec![("param:text.min".into(), Some(json!(3)), Some(json!(5)))]);
+    }
+
+    #[test]
+    fn a_comparison_has_every_fact() {
+        let facts = |names: &[(&str, i64)], files: &[(&str, &str)]| {
+            let mut facts = Facts::new();
+            names.iter().for_each(|(name, value)| facts.add(*name, *value));
+            files.iter().for_each(|(name, digest)| facts.add_unnamed(*name, *digest));
+            facts
+        };
+        let before = facts(&[("k", 1), ("input:models", 5), ("input:models", 6)], &[("f:a", "1")]);
+        let now = facts(
+            &[("k", 2), ("input:models", 5), ("input:models", 7), ("new", 0)],
+            &[("f:b", "1")],
+        );
+        let states: Vec<String> = now
+            .compare(&before)
+            .iter()
+            .map(|fact| format!("{} {}", fact.name, fact.state()))
+            .collect();
+        let wanted =
+            ["k changed", "input:models same", "input:models changed", "new added", "f:b same"];
+        assert_eq!(states, wanted);
+        assert_eq!(now.changes_since(&before).len(), 3);
+        let gone = facts(&[], &[]).compare(&before);
+        assert!(gone.len() == 4 && gone.iter().all(|fact| fact.state() == "removed"));
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::fs::write_bytes_atomically;
+use crate::fs::write_unsynced;
 
 /// A file changed this shortly before it was looked at may change again within the same time
 /// stamp, so its digest is not remembered (the "racy git" problem).
@@ -101,7 +101,7 @@ impl FileDigests {
     /// Writes the table if it changed. It only saves time, so a caller may ignore the error.
     pub fn save(&mut self) -> io::Result<()> {
         if let (true, Some(path)) = (self.dirty, &self.path) {
-            write_bytes_atomically(path, &serde_json::to_vec(&self.known)?)?;
+            write_unsynced(path, &serde_json::to_vec(&self.known)?)?;
             self.dirty = false;
         }
         Ok(())

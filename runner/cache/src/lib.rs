@@ -11,7 +11,9 @@
 //! | --- | --- | --- |
 //! | `objects-v1/ab/cdef…` | a blob, named by the BLAKE3 of its bytes | in the folder's name |
 //! | `records-v1/ab/cdef….json` | a unit's record, named by its key | in the folder's name |
-//! | `locks/…` | one file a key that is being computed, held by a kernel lock | none |
+//! | `locks/KEY` | one file a key that is being computed, held by a kernel lock | none |
+//! | `locks/run-ID` | one file a run that is on, held by a kernel lock | none |
+//! | `locks/gc` | held shared for the moment a run takes a result into use, alone while one is removed | none |
 //! | `files-v1.json` | digests of external files with their size and times | in the file's name |
 
 #![forbid(unsafe_code)]
@@ -21,12 +23,15 @@ mod digest;
 mod facts;
 mod file_digests;
 mod fs;
+pub mod kill;
 mod lock;
 mod store;
+mod sweep;
 
 pub use digest::{Digest, DigestWriter, Hasher, ParseDigestError};
-pub use facts::{Explanation, Fact, Facts};
+pub use facts::{Explanation, Fact, FactComparison, Facts};
 pub use file_digests::{FileDigests, FileError, StatedDigest};
-pub use fs::{write_atomically, write_bytes_atomically};
+pub use fs::{write_atomically, write_bytes_atomically, write_unsynced};
 pub use lock::{KeyLock, LockAttempt};
 pub use store::{BlobState, Cache, CacheError, OutputRecord, UnitRecord};
+pub use sweep::{BlobEntry, Inventory, RecordEntry, RunInProgress, Stamp, Stray, Sweep, SweepLock};

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,7 +11,12 @@ use serde_json::Value;
 use crate::digest::{Digest, DigestWriter};
 use crate::facts::Facts;
 use crate::fs::write_bytes_atomically;
+use crate::kill;
 use crate::lock::{KeyLock, LockAttempt};
+use crate::sweep::touch;
+
+/// How the names of unfinished blobs begin.
+pub(crate) const TEMPORARY_BLOB: &str = ".tmp-";
 
 /// An output of a unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,19 +78,21 @@ pub struct CacheError {
 #[derive(Debug, Clone)]
 pub struct Cache {
     folder: PathBuf,
+    /// `locks/gc`, opened once and handed from one use to the next.
+    pub(crate) use_lock: Arc<Mutex<Option<File>>>,
 }
 
 impl Cache {
     /// Opens a cache without touching the disk: `plan` works on a read-only one.
     pub fn at(folder: impl Into<PathBuf>) -> Cache {
-        Cache { folder: folder.into() }
+        Cache { folder: folder.into(), use_lock: Arc::default() }
     }
 
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    fn error(&self, action: impl Into<String>, source: io::Error) -> CacheError {
+    pub(crate) fn error(&self, action: impl Into<String>, source: io::Error) -> CacheError {
         CacheError { folder: self.folder.display().to_string(), action: action.into(), source }
     }
 
@@ -104,7 +112,7 @@ impl Cache {
         Ok(())
     }
 
-    fn record_path(&self, key: &Digest) -> PathBuf {
+    pub(crate) fn record_path(&self, key: &Digest) -> PathBuf {
         let hex = key.to_hex();
         self.folder.join("records-v1").join(&hex[..2]).join(format!("{}.json", &hex[2..]))
     }
@@ -128,13 +136,37 @@ impl Cache {
     }
 
     /// Publishes a record; every blob it names must be in place.
+    ///
+    /// A sweep that is on at the same time waits until the record is there, and then spares its
+    /// blobs.
     pub fn put_record(&self, record: &UnitRecord) -> Result<(), CacheError> {
+        let shared = self.in_use_lock()?;
         for output in &record.outputs {
-            assert_eq!(self.blob_state(output), BlobState::Whole, "blobs go before their record");
+            if self.blob_state(output) != BlobState::Whole {
+                let error = io::Error::other("somebody removed it while the unit was running");
+                return Err(self.error("an artifact is no longer there", error));
+            }
         }
         let bytes = serde_json::to_vec(record).expect("a record is plain data");
-        write_bytes_atomically(&self.record_path(&record.key), &bytes)
-            .map_err(|error| self.error("cannot write a record", error))
+        let done = write_bytes_atomically(&self.record_path(&record.key), &bytes)
+            .map_err(|error| self.error("cannot write a record", error));
+        drop(shared);
+        done
+    }
+
+    /// Takes a record that was found whole into use: marks it, and says whether it is still there.
+    ///
+    /// A sweep removes nothing that was marked after the sweep looked at it, nor its blobs.
+    pub fn use_record(&self, record: &UnitRecord) -> bool {
+        // Where nothing can be locked or marked, nothing can be removed either.
+        let shared = self.in_use_lock().ok();
+        let there = match touch(&self.record_path(&record.key)) {
+            // Blobs go after their record only, so they are as whole as they were.
+            Ok(()) => true,
+            Err(_) => self.has_record_file(&record.key) && self.is_whole(record),
+        };
+        drop(shared);
+        there
     }
 
     pub fn remove_record(&self, key: &Digest) -> Result<(), CacheError> {
@@ -160,24 +192,34 @@ impl Cache {
     ) -> io::Result<(Digest, u64)> {
         let folder = self.folder.join("objects-v1");
         std::fs::create_dir_all(&folder)?;
-        let temporary = tempfile::Builder::new().prefix(".tmp-").tempfile_in(&folder)?;
+        kill::point();
+        let temporary = tempfile::Builder::new().prefix(TEMPORARY_BLOB).tempfile_in(&folder)?;
+        kill::point();
         let buffer = BufWriter::with_capacity(1 << 18, temporary.as_file());
         let mut writer = DigestWriter::new(buffer);
         write(&mut writer)?;
         let (mut buffer, digest, length) = writer.finish();
         buffer.flush()?;
         drop(buffer);
+        kill::point();
         let path = self.blob_path(&digest);
-        if std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == length)
+        // Marked before it is looked at: from now on a sweep leaves it alone.
+        let shared = self.in_use_lock().map_err(|error| error.source)?;
+        if touch(&path).is_ok()
+            && std::fs::metadata(&path).is_ok_and(|metadata| metadata.len() == length)
             && Digest::of_file(&path).is_ok_and(|there| there == digest)
         {
             return Ok((digest, length));
         }
+        drop(shared);
         temporary.as_file().sync_all()?;
+        kill::point();
         let parent = path.parent().expect("a blob lies in a folder");
         std::fs::create_dir_all(parent)?;
         temporary.persist(&path).map_err(|error| error.error)?;
+        kill::point();
         File::open(parent)?.sync_all()?;
+        kill::point();
         Ok((digest, length))
     }
 

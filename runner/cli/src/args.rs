@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use crate::commands::{check, demo, exec_plugin, graph, plan, plugins, review, run, runs, show};
+use crate::commands::{
+    cache, check, demo, exec_plugin, explain, graph, plan, plugins, review, run, runs, show,
+};
 
 /// Finds wrong labels in a labelled data set, has people review them, and rebuilds a clean one.
 #[derive(Debug, Parser)]
@@ -57,11 +59,14 @@ pub struct Global {
 }
 
 /// Which pipeline a command is about.
-#[derive(Debug, Clone, ClapArgs)]
+#[derive(Debug, Clone, Default, ClapArgs)]
 pub struct PipelineArgs {
     /// Pipeline file; relabel.yaml, or the only one in pipelines/, if absent
     #[arg(value_name = "PIPELINE")]
     pub pipeline: Option<PathBuf>,
+    /// YAML file of parameters that go over those of the pipeline, before any `--set`
+    #[arg(long, value_name = "FILE")]
+    pub params: Vec<PathBuf>,
     /// Overrides a value of the file, such as `params.confidence=0.8`
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
@@ -73,6 +78,9 @@ pub struct PipelineOption {
     /// Pipeline file; relabel.yaml, or the only one in pipelines/, if absent
     #[arg(short = 'p', long = "pipeline", value_name = "PIPELINE")]
     pub pipeline: Option<PathBuf>,
+    /// YAML file of parameters that go over those of the pipeline, before any `--set`
+    #[arg(long, value_name = "FILE")]
+    pub params: Vec<PathBuf>,
     /// Overrides a value of the file, such as `params.confidence=0.8`
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub set: Vec<String>,
@@ -80,7 +88,7 @@ pub struct PipelineOption {
 
 impl From<PipelineOption> for PipelineArgs {
     fn from(option: PipelineOption) -> PipelineArgs {
-        PipelineArgs { pipeline: option.pipeline, set: option.set }
+        PipelineArgs { pipeline: option.pipeline, params: option.params, set: option.set }
     }
 }
 
@@ -91,6 +99,8 @@ pub enum Command {
     Run(run::Args),
     Graph(graph::Args),
     Show(show::Args),
+    Explain(explain::Args),
+    Cache(cache::Args),
     Runs(runs::Args),
     Plugins(plugins::Args),
     Review(review::Args),

@@ -5,9 +5,11 @@ use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output;
 
+pub mod cache;
 pub mod check;
 pub mod demo;
 pub mod exec_plugin;
+pub mod explain;
 pub mod graph;
 pub mod plan;
 pub mod plugins;
@@ -31,6 +33,8 @@ pub fn dispatch(args: Args) -> Result<Exit, CliError> {
         Command::Run(args) => run::run(&args, &context),
         Command::Graph(args) => graph::run(&args, &context),
         Command::Show(args) => show::run(args, &context),
+        Command::Explain(args) => explain::run(args, &context),
+        Command::Cache(args) => cache::run(args, &context),
         Command::Runs(args) => runs::run(&args, &context),
         Command::Plugins(args) => plugins::run(&args, &context),
         Command::Review(args) => review::run(args, &context),

@@ -66,6 +66,14 @@ impl Context {
         }
     }
 
+    /// The file of the pipeline: the one that was named, or the one that is here.
+    pub fn pipeline_path(&self, args: &PipelineArgs) -> Result<PathBuf, CliError> {
+        match &args.pipeline {
+            Some(path) => Ok(path.clone()),
+            None => default_pipeline(),
+        }
+    }
+
     /// Reads and checks a pipeline; every problem is in the error.
     pub fn load(&self, args: &PipelineArgs) -> Result<Loaded, CliError> {
         self.load_with(args, self.locked)
@@ -77,10 +85,7 @@ impl Context {
     }
 
     fn load_with(&self, args: &PipelineArgs, locked: bool) -> Result<Loaded, CliError> {
-        let path = match &args.pipeline {
-            Some(path) => path.clone(),
-            None => default_pipeline()?,
-        };
+        let path = self.pipeline_path(args)?;
         let text = std::fs::read(&path).map_err(|error| {
             CliError::usage(format!("cannot read pipeline `{}`: {error}", path.display()))
         })?;
@@ -103,10 +108,17 @@ impl Context {
             refusals: &refusals,
             found: &found,
         };
-        let source = PipelineSource { text: &text, default_name: &stem, overrides: &args.set };
+        let params = args.params.iter().map(|path| read_params(path));
+        let params = params.collect::<Result<Vec<String>, CliError>>()?;
+        let source = PipelineSource {
+            text: &text,
+            default_name: &stem,
+            params: &params,
+            overrides: &args.set,
+        };
         let name = path.display().to_string();
         let plan = plan::compile(&source, &self.catalog, &world).map_err(|errors| {
-            CliError::plan(&errors, &name, &text, &args.set, &refusals.borrow())
+            CliError::plan(&errors, &name, &source, &args.params, &refusals.borrow())
         })?;
         Ok(Loaded { plan, name, base_dir, cache, plugins: found.into_inner() })
     }
@@ -118,6 +130,13 @@ impl Context {
             };
             base_dir.ancestors().find(marked).unwrap_or(base_dir).join(".relabel")
         })
+    }
+
+    /// The cache of a folder, or of its `pipelines/` where a pipeline there keeps its own.
+    pub fn cache_of_folder(&self, here: &Path) -> PathBuf {
+        let folder = self.cache_folder(here);
+        let below = here.join("pipelines").join(".relabel");
+        if !folder.exists() && below.exists() { below } else { folder }
     }
 
     pub fn engine(&self, loaded: &Loaded) -> Engine<'_> {
@@ -133,6 +152,12 @@ impl Context {
 fn program_folder() -> Option<PathBuf> {
     let program = std::env::current_exe().and_then(std::fs::canonicalize).ok()?;
     program.parent().map(Path::to_owned)
+}
+
+fn read_params(path: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path).map_err(|error| {
+        CliError::usage(format!("cannot read parameters `{}`: {error}", path.display()))
+    })
 }
 
 /// This program, started once more for each process of a plugin.

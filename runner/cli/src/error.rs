@@ -1,7 +1,9 @@
 //! Errors of commands: a message, hints, an exit code. Library errors are turned into these here.
 
+use std::path::PathBuf;
+
 use engine::{EngineError, HistoryError, NodeError};
-use plan::{PlanErrors, Problem, SourceName};
+use plan::{PipelineSource, PlanErrors, Problem, SourceName, Span};
 use review_store::StoreError;
 
 /// How a command ended; one meaning each.
@@ -84,21 +86,25 @@ impl CliError {
     pub fn plan(
         errors: &PlanErrors,
         file: &str,
-        text: &str,
-        overrides: &[String],
+        source: &PipelineSource<'_>,
+        params: &[PathBuf],
         refusals: &[String],
     ) -> CliError {
+        let in_file = |file: &str, text: &str, span: Span| {
+            let line = text.lines().nth(span.line.saturating_sub(1)).unwrap_or_default();
+            (format!("{file}:{}:{}", span.line, span.column), line.to_owned())
+        };
         let problems: Vec<LocatedProblem> = errors
             .problems()
             .iter()
             .map(|problem| {
                 let (place, line_text) = match problem.span.source {
-                    SourceName::Pipeline => {
-                        let line = text.lines().nth(problem.span.line.saturating_sub(1));
-                        let at = format!("{file}:{}:{}", problem.span.line, problem.span.column);
-                        (at, line.unwrap_or_default().to_owned())
+                    SourceName::Pipeline => in_file(file, source.text, problem.span),
+                    SourceName::Params(n) => {
+                        let file = params[n].display().to_string();
+                        in_file(&file, &source.params[n], problem.span)
                     }
-                    SourceName::Override(n) => ("--set".to_owned(), overrides[n].clone()),
+                    SourceName::Override(n) => ("--set".to_owned(), source.overrides[n].clone()),
                 };
                 LocatedProblem { problem: problem.clone(), place, line_text }
             })

@@ -18,6 +18,11 @@ mod output;
 mod plugins_lock;
 
 fn main() -> ExitCode {
+    if let Some(nth) = std::env::var("RELABEL_TEST_KILL_AT").ok().and_then(|n| n.parse().ok()) {
+        // For the tests of crashes alone: the process is killed at the n-th place that matters.
+        engine::kill::arm(nth);
+        review_store::set_checkpoint(engine::kill::point);
+    }
     let args = args::Args::parse();
     let format = args.global.format.for_tables();
     let code = match commands::dispatch(args) {

@@ -9,11 +9,13 @@ use crate::args::Format;
 use crate::error::CliError;
 
 mod fancy;
+mod lineage;
 mod lines;
 mod repeat;
 mod table;
 
 pub use fancy::FancyReporter;
+pub use lineage::LineageReporter;
 pub use lines::{JsonReporter, PlainReporter, unit_line};
 pub use repeat::RepeatHints;
 pub use table::Table;
@@ -38,9 +40,26 @@ pub fn json(value: &Value) {
     result(value.to_string());
 }
 
+/// Bytes for people: `12.3 MB`.
+pub fn size(bytes: u64) -> String {
+    let units = [(1e9, "GB"), (1e6, "MB"), (1e3, "KB")];
+    match units.into_iter().find(|(factor, _)| bytes as f64 >= *factor) {
+        Some((factor, unit)) => format!("{:.1} {unit}", bytes as f64 / factor),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// A point in time, in nanoseconds since 1970: UTC, RFC 3339.
+pub fn time(nanoseconds: i128) -> String {
+    engine::time_text(nanoseconds)
+}
+
 /// Prints a line about what is going on.
 pub fn info(text: impl AsRef<str>) {
-    eprintln!("{}", text.as_ref());
+    // One write a line, so that lines of several processes do not run into each other.
+    let line = format!("{}\n", text.as_ref());
+    // Where nobody listens there is nobody to tell.
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
 pub fn stderr_is_terminal() -> bool {

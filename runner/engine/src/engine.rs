@@ -5,18 +5,19 @@ use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use cache::{Cache, CacheError, Digest, FileDigests, UnitRecord};
+use cache::{Cache, CacheError, Digest, FileDigests, OutputRecord, UnitRecord};
 use plan::{Plan, StepId};
 use serde_json::{Value, json};
 
 use crate::Clock;
 use crate::classifier::Cancel;
 use crate::event::{Reporter, RunSummary};
-use crate::history::{History, HistoryError};
-use crate::node::{Node, NodeError, NodeFactory};
-use crate::resolve::{Judge, Keyed, PlannedUnit, UnitState, Verdict};
+use crate::history::{History, HistoryError, LastFacts};
+use crate::node::{Node, NodeError, NodeFactory, Note, notes_of};
+use crate::resolve::{Judge, Keyed, PlannedUnit};
 use crate::scheduler::Run;
 use crate::unit::{Part, Unit, Units};
+use crate::worker::Job;
 
 /// Why a run could not be carried out at all.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,43 @@ pub struct RunReport {
     pub failures: Vec<(crate::UnitName, NodeError)>,
     /// Records of finished whole steps, by step name.
     pub records: HashMap<String, Arc<UnitRecord>>,
+}
+
+/// A cached unit that was run once more.
+#[derive(Debug)]
+pub struct Rerun {
+    pub unit: crate::UnitName,
+    /// Ports whose content differs: port, logical digest in the cache, logical digest now.
+    pub differences: Vec<(String, Option<Digest>, Option<Digest>)>,
+    /// Why it could not be run, if so.
+    pub error: Option<NodeError>,
+}
+
+impl Rerun {
+    fn new(
+        unit: crate::UnitName,
+        expected: &[OutputRecord],
+        found: Result<Vec<(String, Digest)>, NodeError>,
+    ) -> Rerun {
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => return Rerun { unit, differences: Vec::new(), error: Some(error) },
+        };
+        let mut differences = Vec::new();
+        for output in expected {
+            let now =
+                found.iter().find(|(port, _)| *port == output.port).map(|(_, digest)| *digest);
+            if now != Some(output.logical) {
+                differences.push((output.port.clone(), Some(output.logical), now));
+            }
+        }
+        for (port, digest) in &found {
+            if !expected.iter().any(|output| output.port == *port) {
+                differences.push((port.clone(), None, Some(*digest)));
+            }
+        }
+        Rerun { unit, differences, error: None }
+    }
 }
 
 /// The engine with its surroundings.
@@ -101,55 +139,123 @@ impl Engine<'_> {
         selected: Option<&[StepId]>,
         forced: &[StepId],
     ) -> Result<Vec<PlannedUnit>, EngineError> {
-        let all: Vec<StepId> = plan.steps().map(|step| step.id).collect();
-        let units = Units::new(plan, selected.unwrap_or(&all));
+        let units = units_of(plan, selected);
         let nodes = self.nodes(plan, &units)?;
         let mut file_digests = self.file_digests();
-        let last = History::at(self.cache.folder()).last_facts(&self.facts_name(plan));
-        let mut records: Vec<Option<UnitRecord>> = Vec::with_capacity(units.len());
+        let last = self.last_facts(plan);
         let mut planned: Vec<PlannedUnit> = Vec::with_capacity(units.len());
         for unit in units.iter() {
-            let step = plan.step(unit.step);
-            let needed: Option<Vec<&UnitRecord>> =
-                unit.needs.iter().map(|need| records[need.index()].as_ref()).collect();
-            let blocked = unit
-                .needs
-                .iter()
-                .find(|need| matches!(planned[need.index()].state, UnitState::Blocked(_)));
-            let (state, key, record) = match (needed, blocked) {
-                (_, Some(need)) => {
-                    let name = &planned[need.index()].unit;
-                    (UnitState::Blocked(format!("needs `{name}`")), None, None)
-                }
-                (None, None) => (UnitState::Maybe, None, None),
-                (Some(needed), None) => {
-                    let inputs = input_digests(plan, unit, &needed);
-                    let mut judge = Judge {
-                        cache: &self.cache,
-                        plan,
-                        base_dir: &self.base_dir,
-                        last: &last,
-                        file_digests: &mut file_digests,
-                        now_ns: self.clock.now_ns(),
-                    };
-                    let node = nodes[&unit.step].as_ref();
-                    match judge.judge(unit, node, &inputs, forced.contains(&unit.step)) {
-                        Err(error) => (UnitState::Blocked(error.to_string()), None, None),
-                        Ok(Keyed { key, verdict: Verdict::Hit(record), .. }) => {
-                            (UnitState::Hit, Some(key), Some(record))
-                        }
-                        Ok(Keyed { key, verdict: Verdict::Run(reason), .. }) => {
-                            (UnitState::Run(reason), Some(key), None)
-                        }
-                    }
-                }
+            let mut judge = Judge {
+                cache: &self.cache,
+                plan,
+                base_dir: &self.base_dir,
+                last: &last,
+                file_digests: &mut file_digests,
+                now_ns: self.clock.now_ns(),
             };
-            records.push(record);
-            planned.push(PlannedUnit { unit: unit.name.clone(), kind: step.kind, state, key });
+            let node = nodes[&unit.step].as_ref();
+            planned.push(judge.foresee(unit, node, &planned, forced.contains(&unit.step)));
         }
         // A digest not kept is taken again next time, nothing worse.
         let _ = file_digests.save();
         Ok(planned)
+    }
+
+    pub(crate) fn last_facts(&self, plan: &Plan) -> LastFacts {
+        History::at(self.cache.folder()).last_facts(&self.facts_name(plan))
+    }
+
+    /// Runs units that are in the cache once more, publishes nothing, and compares what they give
+    /// with what the cache has.
+    ///
+    /// At most `count` of the hits are taken, spread evenly over their keys, so that the same cache
+    /// gives the same choice. What writes to the outside is left out.
+    pub fn rerun(
+        &self,
+        plan: &Plan,
+        count: usize,
+        threads: usize,
+    ) -> Result<Vec<Rerun>, EngineError> {
+        let units = units_of(plan, None);
+        let nodes = self.nodes(plan, &units)?;
+        let planned = self.plan(plan, None, &[])?;
+        let writes = |record: &UnitRecord| {
+            notes_of(record).iter().any(|note| matches!(note, Note::Target { .. }))
+        };
+        let mut hits: Vec<(Digest, &Unit)> = units
+            .iter()
+            .filter_map(|unit| {
+                let record = planned[unit.id.index()].record.as_ref()?;
+                (!writes(record)).then_some((record.key, unit))
+            })
+            .collect();
+        hits.sort_unstable_by_key(|(key, _)| *key);
+        let chosen = count.min(hits.len());
+        let mut file_digests = self.file_digests();
+        let last = LastFacts::default();
+        let mut reruns = Vec::with_capacity(chosen);
+        for n in 0..chosen {
+            let (_, unit) = hits[n * hits.len() / chosen];
+            let needs: Vec<&UnitRecord> = unit
+                .needs
+                .iter()
+                .filter_map(|need| planned[need.index()].record.as_ref())
+                .collect();
+            let inputs = input_digests(plan, unit, &needs);
+            let mut judge = Judge {
+                cache: &self.cache,
+                plan,
+                base_dir: &self.base_dir,
+                last: &last,
+                file_digests: &mut file_digests,
+                now_ns: self.clock.now_ns(),
+            };
+            let node = &nodes[&unit.step];
+            let judged = judge.judge(unit, node.as_ref(), &inputs, false);
+            let node_error = |source| EngineError::Node { node: unit.name.to_string(), source };
+            let keyed = judged.map_err(node_error)?;
+            let records = needs.into_iter().cloned().map(Arc::new).collect();
+            let options = RunOptions::default();
+            let job = self.job(plan, unit, node.clone(), keyed, records, &options, threads);
+            let record = planned[unit.id.index()].record.as_ref();
+            let expected = record.map(|record| record.outputs.clone()).unwrap_or_default();
+            let found = job.recompute();
+            reruns.push(Rerun::new(unit.name.clone(), &expected, found));
+        }
+        Ok(reruns)
+    }
+
+    /// All that a worker needs for a unit, without a lock.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn job(
+        &self,
+        plan: &Plan,
+        unit: &Unit,
+        node: Arc<dyn Node>,
+        keyed: Keyed,
+        records: Vec<Arc<UnitRecord>>,
+        options: &RunOptions,
+        threads: usize,
+    ) -> Job {
+        let step = plan.step(unit.step);
+        Job {
+            node,
+            kind: step.kind,
+            inputs: step.inputs.clone(),
+            choice: step.choice,
+            records,
+            shared: Arc::default(),
+            memory: Arc::default(),
+            cache: self.cache.clone(),
+            base_dir: self.base_dir.clone(),
+            taxonomy: plan.taxonomy.clone(),
+            cancel: Cancel::default(),
+            threads,
+            run_id: options.run_id.clone(),
+            lock: None,
+            keyed,
+            unit: unit.clone(),
+        }
     }
 
     /// Runs what is missing. Failures of units are in the report, not an error.
@@ -160,19 +266,21 @@ impl Engine<'_> {
         reporter: &mut dyn Reporter,
     ) -> Result<RunReport, EngineError> {
         self.cache.prepare()?;
-        let all: Vec<StepId> = plan.steps().map(|step| step.id).collect();
-        let units = Units::new(plan, options.selected.as_deref().unwrap_or(&all));
+        let holder = format!("process {}", std::process::id());
+        // Held to the end: gc leaves alone what this run uses.
+        let on = self.cache.lock_run(&options.run_id, &holder)?;
+        let units = units_of(plan, options.selected.as_deref());
         let nodes = self.nodes(plan, &units)?;
         let history = History::at(self.cache.folder());
         let log = history.start(&options.run_id, &self.header(plan, options))?;
-        let facts_name = self.facts_name(plan);
-        let last = history.last_facts(&facts_name);
+        let last = self.last_facts(plan);
         let mut run = Run::new(self, plan, options, units, nodes, last, log, reporter);
         let outcome = run.go();
         let Run { last, mut file_digests, .. } = run;
         // Both only save time or explain; a full disk has been reported by what matters.
         let _ = file_digests.save();
-        let _ = history.save_facts(&facts_name, &last);
+        let _ = last.save();
+        drop(on);
         outcome
     }
 
@@ -181,6 +289,7 @@ impl Engine<'_> {
             "schema_version": 1,
             "run_id": options.run_id,
             "pipeline": plan.name,
+            "base_dir": self.base_dir.display().to_string(),
             "started_at": self.clock.now_text(),
             "tool_version": env!("CARGO_PKG_VERSION"),
             "jobs": options.jobs,
@@ -196,6 +305,14 @@ impl Engine<'_> {
                 }))
                 .collect::<Vec<_>>(),
         })
+    }
+}
+
+/// The units of the selected steps and of all they need; of all steps when `None`.
+pub(crate) fn units_of(plan: &Plan, selected: Option<&[StepId]>) -> Units {
+    match selected {
+        Some(selected) => Units::new(plan, selected),
+        None => Units::new(plan, &plan.steps().map(|step| step.id).collect::<Vec<_>>()),
     }
 }
 

@@ -42,6 +42,7 @@ pub enum Event {
         reason: Reason,
         rows: Option<u64>,
         seconds: f64,
+        usage: UnitUsage,
         notes: Vec<Note>,
     },
     UnitFailed {
@@ -51,6 +52,15 @@ pub enum Event {
         seconds: f64,
         message: String,
         hint: Option<String>,
+    },
+    /// Failed for a reason that may pass; tried again after `pause_seconds`.
+    UnitRetried {
+        unit: UnitName,
+        kind: &'static str,
+        /// Counted from 1.
+        attempt: u32,
+        pause_seconds: f64,
+        message: String,
     },
     /// Not run, because something it needs failed or the run is ending.
     UnitSkipped {
@@ -69,6 +79,17 @@ pub enum Event {
         what: String,
     },
     RunFinished(RunSummary),
+}
+
+/// What the process used while a unit ran.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct UnitUsage {
+    /// CPU seconds of the whole process from the unit's start to its end, in steps of 10 ms.
+    pub cpu_seconds: Option<f64>,
+    /// Other units ran at the same time, and their seconds are in it.
+    pub cpu_shared: bool,
+    /// Most memory the process has had resident up to the unit's end.
+    pub peak_bytes: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

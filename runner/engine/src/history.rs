@@ -8,15 +8,17 @@
 //! | `runs-v1/RUN_ID/run.json` | the pipeline as it was resolved; written when the run starts |
 //! | `runs-v1/RUN_ID/events.jsonl` | one JSON object a line, appended as things happen |
 //! | `facts-v1/PIPELINE.json` | facts of each unit of a pipeline when it was last judged |
+//! | `facts-v1/PIPELINE.seen` | digest of the names and keys of the last run, which wrote these facts |
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use cache::{Digest, Facts, write_atomically};
+use cache::{Digest, Facts, kill, write_unsynced};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::event::{Event, RunSummary};
 use crate::unit::UnitName;
@@ -38,18 +40,55 @@ pub(crate) struct LastUnit {
     pub failed: bool,
 }
 
-/// Facts of all units of one pipeline, by unit name.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct LastFacts(BTreeMap<String, LastUnit>);
+/// Facts of all units of one pipeline, by unit name; read when the first of them is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct LastFacts {
+    path: Option<PathBuf>,
+    before: OnceCell<BTreeMap<String, LastUnit>>,
+    now: BTreeMap<String, LastUnit>,
+}
 
 impl LastFacts {
+    fn before(&self) -> &BTreeMap<String, LastUnit> {
+        self.before.get_or_init(|| {
+            let bytes = self.path.as_ref().and_then(|path| std::fs::read(path).ok());
+            serde_json::from_slice(&bytes.unwrap_or_default()).unwrap_or_default()
+        })
+    }
+
     pub fn get(&self, name: &UnitName) -> Option<&LastUnit> {
-        self.0.get(&name.to_string())
+        let name = name.to_string();
+        self.now.get(&name).or_else(|| self.before().get(&name))
     }
 
     pub fn set(&mut self, name: &UnitName, facts: Facts, failed: bool) {
-        self.0.insert(name.to_string(), LastUnit { facts, failed });
+        self.now.insert(name.to_string(), LastUnit { facts, failed });
+    }
+
+    /// Writes what is new. A run that found all as it was before reads and writes next to nothing:
+    /// a digest of all keys beside the file says so.
+    pub fn save(self) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut hasher = cache::Hasher::new();
+        for (name, unit) in &self.now {
+            hasher.field(name.as_bytes());
+            hasher.update(unit.facts.key().as_bytes());
+            hasher.update(&[u8::from(unit.failed)]);
+        }
+        let digest = hasher.finish().to_hex();
+        let seen = path.with_extension("seen");
+        if std::fs::read_to_string(&seen).is_ok_and(|there| there == digest) && path.exists() {
+            return Ok(());
+        }
+        let mut all = self.before().clone();
+        all.extend(self.now.clone());
+        // The digest goes before the facts change and comes after: alone it never says too much.
+        match std::fs::remove_file(&seen) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        write_unsynced(path, &serde_json::to_vec(&all)?)?;
+        write_unsynced(&seen, digest.as_bytes())
     }
 }
 
@@ -89,8 +128,31 @@ pub struct UnitEntry {
     pub key: Option<Digest>,
     pub rows: Option<u64>,
     pub seconds: Option<f64>,
+    /// CPU seconds of the process while the unit ran; see `UnitUsage`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_seconds: Option<f64>,
+    /// Other units ran at the same time: their CPU seconds are in `cpu_seconds` too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cpu_shared: bool,
+    /// Most memory the process had had when the unit ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_bytes: Option<u64>,
+    /// Seconds a hit took when it ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saved_seconds: Option<f64>,
     pub message: Option<String>,
     pub notes: Vec<Value>,
+}
+
+impl UnitEntry {
+    /// `oof`, `oof[choice]` or `oof[2]`.
+    pub fn name(&self) -> String {
+        match (self.fold, self.part.as_deref()) {
+            (Some(fold), _) => format!("{}[{fold}]", self.node),
+            (None, Some("choice")) => format!("{}[choice]", self.node),
+            _ => self.node.clone(),
+        }
+    }
 }
 
 /// A run, read back from its folder.
@@ -117,6 +179,11 @@ impl History {
         History { folder: cache_folder.to_owned() }
     }
 
+    /// All runs that can be read, oldest first.
+    pub fn runs(&self) -> Vec<RunRecord> {
+        self.run_ids().iter().filter_map(|id| self.read(id).ok()).collect()
+    }
+
     fn run_folder(&self, run_id: &str) -> PathBuf {
         self.folder.join("runs-v1").join(run_id)
     }
@@ -128,23 +195,17 @@ impl History {
     }
 
     pub(crate) fn last_facts(&self, pipeline: &str) -> LastFacts {
-        let bytes = std::fs::read(self.facts_path(pipeline)).unwrap_or_default();
-        serde_json::from_slice(&bytes).unwrap_or_default()
-    }
-
-    pub(crate) fn save_facts(&self, pipeline: &str, facts: &LastFacts) -> io::Result<()> {
-        let bytes = serde_json::to_vec(facts)?;
-        write_atomically(&self.facts_path(pipeline), |file| file.write_all(&bytes))
+        LastFacts { path: Some(self.facts_path(pipeline)), ..LastFacts::default() }
     }
 
     pub(crate) fn start(&self, run_id: &str, header: &Value) -> Result<RunLog, HistoryError> {
         let folder = self.run_folder(run_id);
         let fail = |source| HistoryError::Io { path: folder.display().to_string(), source };
         std::fs::create_dir_all(&folder).map_err(fail)?;
-        let bytes = serde_json::to_vec_pretty(header).map_err(|error| fail(error.into()))?;
-        write_atomically(&folder.join("run.json"), |file| file.write_all(&bytes)).map_err(fail)?;
+        let bytes = serde_json::to_vec(header).map_err(|error| fail(error.into()))?;
+        write_unsynced(&folder.join("run.json"), &bytes).map_err(fail)?;
         let file = File::create(folder.join("events.jsonl")).map_err(fail)?;
-        Ok(RunLog { file })
+        Ok(RunLog { file: BufWriter::new(file) })
     }
 
     /// Ids of all runs, oldest first: ids sort by time.
@@ -161,12 +222,16 @@ impl History {
         ids
     }
 
-    /// A run by its id, a unique start or end of it, or `last`.
+    /// A run by its id, a unique start or end of it, `last`, or `last~N` for the N-th before it.
     pub fn find(&self, name: &str) -> Result<RunRecord, HistoryError> {
         let ids = self.run_ids();
-        if name == "last" {
-            let id = ids.last().ok_or_else(|| HistoryError::Unknown("last".into()))?;
-            return self.read(id);
+        let before_last = match name {
+            "last" => Some(0),
+            _ => name.strip_prefix("last~").and_then(|n| n.parse::<usize>().ok()),
+        };
+        if let Some(n) = before_last {
+            let id = ids.iter().rev().nth(n);
+            return self.read(id.ok_or_else(|| HistoryError::Unknown(name.to_owned()))?);
         }
         let found: Vec<&String> =
             ids.iter().filter(|id| id.starts_with(name) || id.ends_with(name)).collect();
@@ -216,25 +281,46 @@ impl History {
 /// The event log of a run in progress.
 #[derive(Debug)]
 pub(crate) struct RunLog {
-    file: File,
+    file: BufWriter<File>,
+}
+
+#[derive(Serialize)]
+struct RunLine<'a> {
+    event: &'static str,
+    summary: &'a RunSummary,
+    at: &'a str,
+}
+
+#[derive(Serialize)]
+struct UnitLine<'a> {
+    event: &'static str,
+    unit: &'a UnitEntry,
+    at: &'a str,
 }
 
 impl RunLog {
     /// Appends one event; progress is not kept.
     pub fn append(&mut self, event: &Event, now: &str) -> io::Result<()> {
-        let entry = match event {
-            Event::RunFinished(summary) => json!({ "event": "run_finished", "summary": summary }),
-            event => match unit_entry(event) {
-                Some(unit) => json!({ "event": "unit", "unit": unit }),
-                None => return Ok(()),
-            },
+        let mut bytes = match (event, unit_entry(event)) {
+            (Event::RunFinished(summary), _) => {
+                serde_json::to_vec(&RunLine { event: "run_finished", summary, at: now })?
+            }
+            (_, Some(unit)) => {
+                serde_json::to_vec(&UnitLine { event: "unit", unit: &unit, at: now })?
+            }
+            // Hits that wait are told before the first unit that takes its time.
+            (Event::UnitStarted { .. }, None) => return self.file.flush(),
+            _ => return Ok(()),
         };
-        let mut line = entry;
-        line["at"] = json!(now);
-        let mut bytes = serde_json::to_vec(&line)?;
         bytes.push(b'\n');
-        // One write a line: a kill leaves whole lines, but for the last at worst.
-        self.file.write_all(&bytes)
+        self.file.write_all(&bytes)?;
+        // Hits come by the thousand and cost nothing to find again: they may wait for the rest.
+        if !matches!(event, Event::UnitHit { .. }) {
+            kill::point();
+            self.file.flush()?;
+            kill::point();
+        }
+        Ok(())
     }
 }
 
@@ -249,28 +335,43 @@ fn unit_entry(event: &Event) -> Option<UnitEntry> {
         key: None,
         rows: None,
         seconds: None,
+        cpu_seconds: None,
+        cpu_shared: false,
+        peak_bytes: None,
+        saved_seconds: None,
         message: None,
         notes: Vec::new(),
     };
     match event {
-        Event::UnitHit { unit, kind, key, rows, notes, .. } => {
-            let notes = crate::node::notes_to_json(notes);
-            Some(UnitEntry { key: Some(*key), rows: *rows, notes, ..entry(unit, kind, "hit") })
-        }
-        Event::UnitFinished { unit, kind, key, reason, rows, seconds, notes } => Some(UnitEntry {
+        Event::UnitHit { unit, kind, key, rows, notes, saved_seconds } => Some(UnitEntry {
             key: Some(*key),
-            reason: Some(reason.to_json()),
             rows: *rows,
-            seconds: Some(*seconds),
+            saved_seconds: Some(*saved_seconds),
             notes: crate::node::notes_to_json(notes),
-            ..entry(unit, kind, "run")
+            ..entry(unit, kind, "hit")
         }),
+        Event::UnitFinished { unit, kind, key, reason, rows, seconds, usage, notes } => {
+            Some(UnitEntry {
+                key: Some(*key),
+                reason: Some(reason.to_json()),
+                rows: *rows,
+                seconds: Some(*seconds),
+                cpu_seconds: usage.cpu_seconds,
+                cpu_shared: usage.cpu_shared,
+                peak_bytes: usage.peak_bytes,
+                notes: crate::node::notes_to_json(notes),
+                ..entry(unit, kind, "run")
+            })
+        }
         Event::UnitFailed { unit, kind, reason, seconds, message, .. } => Some(UnitEntry {
             reason: Some(reason.to_json()),
             seconds: Some(*seconds),
             message: Some(message.clone()),
             ..entry(unit, kind, "failed")
         }),
+        Event::UnitRetried { unit, kind, message, .. } => {
+            Some(UnitEntry { message: Some(message.clone()), ..entry(unit, kind, "retried") })
+        }
         Event::UnitSkipped { unit, kind, because } => {
             Some(UnitEntry { message: Some(because.clone()), ..entry(unit, kind, "skipped") })
         }

@@ -8,9 +8,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod care;
 pub mod classifier;
 mod engine;
 mod event;
+mod explain;
 mod frame;
 mod history;
 mod node;
@@ -22,9 +24,17 @@ mod tests;
 mod unit;
 mod worker;
 
-pub use cache::{Cache, CacheError, Digest, Facts, FileDigests, UnitRecord, write_atomically};
-pub use engine::{Engine, EngineError, RunOptions, RunReport};
-pub use event::{Event, Reporter, RunSummary, UnitCounts};
+pub use cache::{
+    Cache, CacheError, Digest, Facts, FileDigests, Inventory, OutputRecord, RunInProgress, Sweep,
+    UnitRecord, kill, write_atomically,
+};
+pub use care::{
+    CacheStatus, Damage, GcOptions, GcPlan, Removal, VerifyReport, carry_out_gc, plan_gc,
+    remove_damaged, status, verify,
+};
+pub use engine::{Engine, EngineError, Rerun, RunOptions, RunReport};
+pub use event::{Event, Reporter, RunSummary, UnitCounts, UnitUsage};
+pub use explain::{ExplainedFact, ExplainedUnit};
 pub use frame::{FrameError, logical_digest, read_frame, write_frame};
 pub use history::{History, HistoryError, RunOutcome, RunRecord, UnitEntry};
 pub use node::{
@@ -35,6 +45,12 @@ pub use reason::Reason;
 pub use resolve::{PlannedUnit, UnitState};
 pub use unit::{Part, Unit, UnitId, UnitName, Units};
 
+/// Nanoseconds since 1970 as UTC, RFC 3339, milliseconds.
+pub fn time_text(nanoseconds: i128) -> String {
+    let time = jiff::Timestamp::from_nanosecond(nanoseconds).unwrap_or_default();
+    format!("{time:.3}")
+}
+
 /// Where the engine gets the time from.
 pub trait Clock: Send + Sync {
     /// Nanoseconds since 1970-01-01T00:00:00Z.
@@ -42,9 +58,22 @@ pub trait Clock: Send + Sync {
 
     /// UTC, RFC 3339, milliseconds.
     fn now_text(&self) -> String {
-        let now = jiff::Timestamp::from_nanosecond(self.now_ns()).unwrap_or_default();
-        format!("{now:.3}")
+        time_text(self.now_ns())
     }
+
+    /// What the process has used up to now, as far as somebody can tell.
+    fn usage(&self) -> ProcessUsage {
+        ProcessUsage::default()
+    }
+}
+
+/// What a process has used since it started.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct ProcessUsage {
+    /// Seconds of all its threads, also those that have ended, in steps of 10 ms.
+    pub cpu_seconds: Option<f64>,
+    /// Most memory that was resident at once.
+    pub peak_bytes: Option<u64>,
 }
 
 /// The machine's clock.
@@ -55,4 +84,25 @@ impl Clock for SystemClock {
     fn now_ns(&self) -> i128 {
         jiff::Timestamp::now().as_nanosecond()
     }
+
+    fn usage(&self) -> ProcessUsage {
+        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+        ProcessUsage {
+            cpu_seconds: cpu_seconds(&read("/proc/self/stat")),
+            peak_bytes: peak_bytes(&read("/proc/self/status")),
+        }
+    }
+}
+
+/// Fields 14 and 15 of proc(5)'s `stat`, which Linux gives in hundredths of a second.
+fn cpu_seconds(stat: &str) -> Option<f64> {
+    // The second field is a name in parentheses and may hold anything.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |n: usize| fields.get(n)?.parse::<u64>().ok();
+    Some((ticks(11)? + ticks(12)?) as f64 / 100.0)
+}
+
+fn peak_bytes(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }

@@ -65,6 +65,8 @@ pub enum NodeError {
     FileChanged(String),
     #[error("cancelled")]
     Cancelled,
+    #[error("it took longer than its `timeout_seconds: {seconds}`")]
+    TimedOut { seconds: f64 },
     #[error("{0}")]
     Internal(String),
 }
@@ -90,8 +92,16 @@ impl NodeError {
         self
     }
 
+    /// Whether the same unit may well succeed when it is tried again.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, NodeError::Io { .. })
+    }
+
     pub fn hint(&self) -> Option<&str> {
         match self {
+            NodeError::TimedOut { .. } => {
+                Some("give it more time, or find out what it waits for; what is done is kept")
+            }
             NodeError::Input { hint, .. }
             | NodeError::Gate { hint, .. }
             | NodeError::Io { hint, .. }
@@ -129,7 +139,8 @@ impl FactContext<'_> {
     /// An external file: its content counts, its path does not.
     pub fn file(&mut self, path: &Path) -> Result<Digest, NodeError> {
         let stated = self.file_digests.digest(path, self.now_ns)?;
-        self.facts.add_unnamed(format!("file:{}", path.display()), stated.digest.to_hex());
+        let shown = path.strip_prefix(self.base_dir).unwrap_or(path).display();
+        self.facts.add_unnamed(format!("file:{shown}"), stated.digest.to_hex());
         let digest = stated.digest;
         self.files.push((path.to_owned(), stated));
         Ok(digest)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use cache::{BlobState, Cache, Digest, Facts, FileDigests, StatedDigest, UnitRecord};
 use plan::Plan;
 
+use crate::engine::input_digests;
 use crate::history::LastFacts;
 use crate::node::{FactContext, Node, NodeError};
 use crate::reason::Reason;
@@ -41,6 +42,12 @@ pub struct PlannedUnit {
     pub kind: &'static str,
     pub state: UnitState,
     pub key: Option<Digest>,
+    /// What the key is made of; absent while it cannot be known.
+    pub facts: Option<Facts>,
+    /// The record of a hit.
+    pub record: Option<UnitRecord>,
+    /// For a unit that may run: the units it waits for.
+    pub waits_for: Vec<UnitName>,
 }
 
 /// A unit whose key is known.
@@ -112,6 +119,51 @@ impl Judge<'_> {
         Ok(Keyed { key, facts, files, verdict })
     }
 
+    /// What a plan says of a unit, given what it says of those before it.
+    pub fn foresee(
+        &mut self,
+        unit: &Unit,
+        node: &dyn Node,
+        before: &[PlannedUnit],
+        forced: bool,
+    ) -> PlannedUnit {
+        let mut planned = PlannedUnit {
+            unit: unit.name.clone(),
+            kind: self.plan.step(unit.step).kind,
+            state: UnitState::Maybe,
+            key: None,
+            facts: None,
+            record: None,
+            waits_for: Vec::new(),
+        };
+        let needs = || unit.needs.iter().map(|need| &before[need.index()]);
+        if let Some(need) = needs().find(|need| matches!(need.state, UnitState::Blocked(_))) {
+            planned.state = UnitState::Blocked(format!("needs `{}`", need.unit));
+            return planned;
+        }
+        let Some(records) = needs().map(|need| need.record.as_ref()).collect::<Option<Vec<_>>>()
+        else {
+            let open = needs().filter(|need| need.record.is_none());
+            planned.waits_for = open.map(|need| need.unit.clone()).collect();
+            return planned;
+        };
+        let inputs = input_digests(self.plan, unit, &records);
+        match self.judge(unit, node, &inputs, forced) {
+            Err(error) => planned.state = UnitState::Blocked(error.to_string()),
+            Ok(Keyed { key, facts, verdict, .. }) => {
+                (planned.key, planned.facts) = (Some(key), Some(facts));
+                match verdict {
+                    Verdict::Hit(record) => {
+                        planned.state = UnitState::Hit;
+                        planned.record = Some(record);
+                    }
+                    Verdict::Run(reason) => planned.state = UnitState::Run(reason),
+                }
+            }
+        }
+        planned
+    }
+
     fn verdict(
         &self,
         unit: &Unit,
@@ -138,21 +190,6 @@ impl Judge<'_> {
         Ok(Verdict::Run(self.why_missing(unit, key, facts)))
     }
 
-    /// The step, or the port of a step, that gives what arrives on `port`.
-    fn giver(&self, unit: &Unit, port: &str) -> Option<String> {
-        let own = port.strip_prefix(self.plan.step(unit.step).kind);
-        if let Some(part) = own.filter(|part| part.starts_with('[')) {
-            return Some(format!("{}{part}", unit.name.node));
-        }
-        let inputs = &self.plan.step(unit.step).inputs;
-        let input = inputs.iter().find(|input| input.port == port)?;
-        let name = &self.plan.step(input.step).name;
-        Some(match input.from_port {
-            "" => name.clone(),
-            from_port => format!("{name}.{from_port}"),
-        })
-    }
-
     fn why_missing(&self, unit: &Unit, key: &Digest, facts: &Facts) -> Reason {
         if self.cache.has_record_file(key) {
             return Reason::OutputCorrupt;
@@ -160,7 +197,7 @@ impl Judge<'_> {
         let Some(last) = self.last.get(&unit.name) else { return Reason::FirstRun };
         match Reason::of_change(&last.facts, facts) {
             Some(Reason::InputChanged { port, from }) => {
-                let from = self.giver(unit, &port).unwrap_or(from);
+                let from = giver(self.plan, unit, &port, 0).unwrap_or(from);
                 Reason::InputChanged { port, from }
             }
             Some(reason) => reason,
@@ -168,6 +205,21 @@ impl Judge<'_> {
             None => Reason::OutputMissing,
         }
     }
+}
+
+/// The step, or the port of a step, that gives what arrives on `port`; the `nth` on a port of many.
+pub(crate) fn giver(plan: &Plan, unit: &Unit, port: &str, nth: usize) -> Option<String> {
+    let own = port.strip_prefix(plan.step(unit.step).kind);
+    if let Some(part) = own.filter(|part| part.starts_with('[')) {
+        return Some(format!("{}{part}", unit.name.node));
+    }
+    let inputs = &plan.step(unit.step).inputs;
+    let input = inputs.iter().filter(|input| input.port == port).nth(nth)?;
+    let name = &plan.step(input.step).name;
+    Some(match input.from_port {
+        "" => name.clone(),
+        from_port => format!("{name}.{from_port}"),
+    })
 }
 
 /// What a unit reads of its own step: the choice if there is one, then the folds.

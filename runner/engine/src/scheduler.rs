@@ -13,15 +13,18 @@ use cache::{Facts, FileDigests, KeyLock, LockAttempt, UnitRecord};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use plan::{Plan, StepId};
 
-use crate::classifier::ClassifierError;
+use crate::classifier::Cancel;
 use crate::engine::{Engine, EngineError, RunOptions, RunReport, input_digests};
 use crate::event::{Event, Reporter, RunSummary, UnitCounts};
 use crate::history::{LastFacts, RunLog};
-use crate::node::{Node, NodeError, notes_of};
+use crate::node::{Node, NodeError};
 use crate::reason::Reason;
 use crate::resolve::{Judge, Keyed, Verdict};
 use crate::unit::{Part, UnitId, Units};
-use crate::worker::{FixedClock, Job, JobEnd, Memory, Shared};
+use crate::worker::{FixedClock, JobEnd, Memory, Shared};
+
+mod outcome;
+mod patience;
 
 /// How often a key that another process holds is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
@@ -49,6 +52,17 @@ enum Message {
     Ended { unit: UnitId, end: Box<JobEnd>, seconds: f64 },
 }
 
+/// A unit that a worker is busy with.
+struct Started {
+    at: Instant,
+    cancel: Cancel,
+    timeout: Option<Duration>,
+    timed_out: bool,
+    cpu_seconds: Option<f64>,
+    /// Some other unit ran at the same time.
+    shared: bool,
+}
+
 pub(crate) struct Run<'a> {
     engine: &'a Engine<'a>,
     plan: &'a Plan,
@@ -68,9 +82,16 @@ pub(crate) struct Run<'a> {
     pub(crate) file_digests: FileDigests,
     pub(crate) last: LastFacts,
     told_waiting: BTreeSet<UnitId>,
+    /// What each external file was when the run first looked at it.
+    files: HashMap<std::path::PathBuf, cache::Digest>,
     failures: Vec<(crate::UnitName, NodeError)>,
     counts: UnitCounts,
     saved_seconds: f64,
+    /// Units with a worker: since when, and how to stop them.
+    started: HashMap<UnitId, Started>,
+    /// How often a unit was tried again, and when those that wait for it are due.
+    retries: HashMap<UnitId, u32>,
+    paused: Vec<(Instant, UnitId)>,
     /// How often the result of a unit was found lost.
     repairs: HashMap<UnitId, usize>,
     log: RunLog,
@@ -104,9 +125,13 @@ impl<'a> Run<'a> {
             file_digests: engine.file_digests(),
             last,
             told_waiting: BTreeSet::new(),
+            files: HashMap::new(),
             failures: Vec::new(),
             counts: UnitCounts::default(),
             saved_seconds: 0.0,
+            started: HashMap::new(),
+            retries: HashMap::new(),
+            paused: Vec::new(),
             repairs: HashMap::new(),
             log,
             reporter,
@@ -117,11 +142,7 @@ impl<'a> Run<'a> {
 
     pub fn go(&mut self) -> Result<RunReport, EngineError> {
         let started = Instant::now();
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.options.jobs.max(1))
-            .thread_name(|n| format!("worker-{n}"))
-            .build()
-            .map_err(|error| EngineError::Pool(error.to_string()))?;
+        let mut pool: Option<rayon::ThreadPool> = None;
         let (sender, receiver) = unbounded();
         self.emit(Event::RunStarted {
             run_id: self.options.run_id.clone(),
@@ -132,11 +153,16 @@ impl<'a> Run<'a> {
             self.wake(UnitId(n as u32));
         }
         loop {
-            let held = self.start_ready(&pool, &sender)?;
-            if self.running == 0 && !held {
+            self.resume_paused();
+            let held = self.start_ready(&mut pool, &sender)?;
+            if self.running == 0 && !held && (self.paused.is_empty() || self.ending()) {
                 break;
             }
-            self.wait(&receiver, held);
+            self.wait(&receiver, held || !self.paused.is_empty());
+            if self.stop_late_ones() {
+                // A worker that does not come back is left to itself; others take its place.
+                pool = None;
+            }
         }
         self.skip_rest();
         let summary = RunSummary {
@@ -164,7 +190,7 @@ impl<'a> Run<'a> {
     /// Judges and starts ready units while there is room; true if some wait for another process.
     fn start_ready(
         &mut self,
-        pool: &rayon::ThreadPool,
+        pool: &mut Option<rayon::ThreadPool>,
         sender: &Sender<Message>,
     ) -> Result<bool, EngineError> {
         let mut held = BTreeSet::new();
@@ -178,7 +204,10 @@ impl<'a> Run<'a> {
                 }
             };
             if let Verdict::Hit(record) = keyed.verdict {
-                self.hit(id, record, keyed.facts);
+                // A gc may have been quicker; then the judge says so next time round.
+                if self.engine.cache.use_record(&record) {
+                    self.hit(id, record, keyed.facts);
+                }
                 continue;
             }
             if self.running >= self.options.jobs.max(1) {
@@ -186,7 +215,14 @@ impl<'a> Run<'a> {
             }
             let holder = format!("run {} (process {})", self.options.run_id, std::process::id());
             match self.engine.cache.lock(&keyed.key, &holder)? {
-                LockAttempt::Held(lock) => self.launch(id, keyed, lock, pool, sender),
+                LockAttempt::Held(lock) => {
+                    // Made when there is work: a run of hits needs no threads.
+                    if pool.is_none() {
+                        *pool = Some(self.pool()?);
+                    }
+                    let pool = pool.as_ref().expect("just made");
+                    self.launch(id, keyed, lock, pool, sender);
+                }
                 LockAttempt::HeldBy(holder) => {
                     held.insert(id);
                     if self.told_waiting.insert(id) {
@@ -197,6 +233,14 @@ impl<'a> Run<'a> {
             }
         }
         Ok(!held.is_empty() && !self.ending())
+    }
+
+    fn pool(&self) -> Result<rayon::ThreadPool, EngineError> {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(self.options.jobs.max(1))
+            .thread_name(|n| format!("worker-{n}"))
+            .build()
+            .map_err(|error| EngineError::Pool(error.to_string()))
     }
 
     fn judge(&mut self, id: UnitId) -> Result<Keyed, NodeError> {
@@ -219,6 +263,11 @@ impl<'a> Run<'a> {
             now_ns: self.engine.clock.now_ns(),
         };
         let mut keyed = judge.judge(unit, self.nodes[&unit.step].as_ref(), &inputs, forced)?;
+        for (path, stated) in &keyed.files {
+            if *self.files.entry(path.clone()).or_insert(stated.digest) != stated.digest {
+                return Err(NodeError::FileChanged(path.display().to_string()));
+            }
+        }
         // What the judge said at first is the reason, also after a wait or a repair.
         if let (Verdict::Run(reason), Some((first, _))) =
             (&mut keyed.verdict, &self.reasons[id.index()])
@@ -235,7 +284,8 @@ impl<'a> Run<'a> {
             return None;
         }
         let cache = &self.engine.cache;
-        cache.record(&keyed.key).filter(|record| cache.is_whole(record))
+        let whole = |record: &UnitRecord| cache.is_whole(record) && cache.use_record(record);
+        cache.record(&keyed.key).filter(whole)
     }
 
     fn launch(
@@ -258,28 +308,19 @@ impl<'a> Run<'a> {
         let step = self.plan.step(unit.step);
         let waiting = self.ready.len().max(1) + self.running;
         let jobs = self.options.jobs.max(1);
-        let job = Job {
-            node: self.nodes[&unit.step].clone(),
-            kind: step.kind,
-            inputs: step.inputs.clone(),
-            choice: step.choice,
-            records: unit
-                .needs
-                .iter()
-                .map(|need| self.records[need.index()].clone().expect("needs are done"))
-                .collect(),
-            shared: self.shared.entry(unit.step).or_default().clone(),
-            memory: self.memory.clone(),
-            cache: self.engine.cache.clone(),
-            base_dir: self.engine.base_dir.clone(),
-            taxonomy: self.plan.taxonomy.clone(),
-            cancel: self.options.cancel.clone(),
-            threads: (jobs / waiting.min(jobs)).max(1),
-            run_id: self.options.run_id.clone(),
-            lock,
-            keyed,
-            unit,
-        };
+        let records = unit
+            .needs
+            .iter()
+            .map(|need| self.records[need.index()].clone().expect("needs are done"))
+            .collect();
+        let threads = (jobs / waiting.min(jobs)).max(1);
+        let node = self.nodes[&unit.step].clone();
+        let mut job =
+            self.engine.job(self.plan, &unit, node, keyed, records, self.options, threads);
+        job.shared = self.shared.entry(unit.step).or_default().clone();
+        job.memory = self.memory.clone();
+        job.lock = Some(lock);
+        self.note_start(id, &job.cancel, step.timeout_seconds);
         self.set(id, Status::Running);
         self.running += 1;
         self.emit(Event::UnitStarted { unit: job.unit.name.clone(), kind: step.kind, reason });
@@ -309,190 +350,12 @@ impl<'a> Run<'a> {
                 let unit = self.units.get(unit).name.clone();
                 self.reporter.event(&Event::UnitProgress { unit, fraction, rows });
             }
-            Message::Ended { unit, end, seconds } => {
+            // A unit that was given up is no longer among the started ones.
+            Message::Ended { unit, end, seconds } if self.started.contains_key(&unit) => {
                 self.running -= 1;
                 self.ended(unit, *end, seconds);
             }
+            Message::Ended { .. } => {}
         }
-    }
-
-    fn ended(&mut self, id: UnitId, end: JobEnd, seconds: f64) {
-        let (reason, _) = self.reasons[id.index()].clone().expect("a running unit has a reason");
-        match end {
-            JobEnd::Done { record, notes } => {
-                let unit = self.units.get(id);
-                let event = Event::UnitFinished {
-                    unit: unit.name.clone(),
-                    kind: self.plan.step(unit.step).kind,
-                    key: record.key,
-                    reason,
-                    rows: record.outputs.first().and_then(|output| output.rows),
-                    seconds,
-                    notes,
-                };
-                self.last.set(&unit.name.clone(), record.facts.clone(), false);
-                self.records[id.index()] = Some(Arc::new(record));
-                self.counts.run += 1;
-                self.set(id, Status::Done);
-                self.emit(event);
-                self.done(id);
-            }
-            JobEnd::Failed(error) => self.fail(id, reason, error, seconds),
-            JobEnd::InputLost { unit, what } => self.repair(id, unit, &what),
-        }
-    }
-
-    /// Sends a unit back to be computed again, because what the cache had of it is no good.
-    fn repair(&mut self, reader: UnitId, lost: UnitId, what: &str) {
-        let name = self.units.get(lost).name.clone();
-        let repairs = self.repairs.entry(lost).or_default();
-        *repairs += 1;
-        if *repairs > MAX_REPAIRS {
-            let error = NodeError::io(format!("the result of `{name}` was found {what} again"))
-                .with_hint("the disk may be failing; try another `--cache-dir`");
-            return self.fail(reader, Reason::OutputCorrupt, error, 0.0);
-        }
-        self.emit(Event::Repaired { unit: name, what: what.to_owned() });
-        if let Some(record) = self.records[lost.index()].take() {
-            for output in &record.outputs {
-                if self.engine.cache.verify_blob(output) != cache::BlobState::Whole {
-                    self.engine.cache.remove_blob(&output.blob);
-                }
-            }
-            self.counts.hit = self.counts.hit.saturating_sub(1);
-        }
-        let reason = if what == "missing" { Reason::OutputMissing } else { Reason::OutputCorrupt };
-        self.reasons[lost.index()] = Some((reason, None));
-        self.memory.release(lost);
-        self.set(reader, Status::Waiting);
-        self.set(lost, Status::Waiting);
-        for reader in self.units.get(lost).readers.clone() {
-            if self.status[reader.index()] == Status::Ready {
-                self.set(reader, Status::Waiting);
-            }
-        }
-        self.wake(lost);
-        self.wake(reader);
-    }
-
-    fn hit(&mut self, id: UnitId, record: UnitRecord, facts: cache::Facts) {
-        let unit = self.units.get(id);
-        let event = Event::UnitHit {
-            unit: unit.name.clone(),
-            kind: self.plan.step(unit.step).kind,
-            key: record.key,
-            rows: record.outputs.first().and_then(|output| output.rows),
-            saved_seconds: record.seconds,
-            notes: notes_of(&record),
-        };
-        self.last.set(&unit.name.clone(), facts, false);
-        self.saved_seconds += record.seconds;
-        self.records[id.index()] = Some(Arc::new(record));
-        self.counts.hit += 1;
-        self.set(id, Status::Done);
-        self.emit(event);
-        self.done(id);
-    }
-
-    fn fail(&mut self, id: UnitId, reason: Reason, error: NodeError, seconds: f64) {
-        let unit = self.units.get(id);
-        let name = unit.name.clone();
-        let kind = self.plan.step(unit.step).kind;
-        self.set(id, Status::Failed);
-        if matches!(error, NodeError::Cancelled | NodeError::Classifier(ClassifierError::Cancelled))
-        {
-            self.counts.skipped += 1;
-            self.emit(Event::UnitSkipped { unit: name, kind, because: "interrupted".into() });
-            return self.done(id);
-        }
-        let judged = self.reasons[id.index()].as_ref().and_then(|(_, facts)| facts.clone());
-        if let Some(facts) = judged.or_else(|| Some(self.last.get(&name)?.facts.clone())) {
-            self.last.set(&name, facts, true);
-        }
-        self.counts.failed += 1;
-        self.emit(Event::UnitFailed {
-            unit: name.clone(),
-            kind,
-            reason,
-            seconds,
-            message: error.to_string(),
-            hint: error.hint().map(str::to_owned),
-        });
-        self.failures.push((name.clone(), error));
-        self.done(id);
-        let mut stack = self.units.get(id).readers.clone();
-        while let Some(reader) = stack.pop() {
-            if matches!(self.status[reader.index()], Status::Waiting | Status::Ready) {
-                self.skip(reader, format!("needs `{name}`"));
-                stack.extend(self.units.get(reader).readers.iter().copied());
-            }
-        }
-    }
-
-    fn skip(&mut self, id: UnitId, because: String) {
-        let unit = self.units.get(id);
-        let event = Event::UnitSkipped {
-            unit: unit.name.clone(),
-            kind: self.plan.step(unit.step).kind,
-            because,
-        };
-        self.set(id, Status::Skipped);
-        self.counts.skipped += 1;
-        self.emit(event);
-        self.done(id);
-    }
-
-    fn skip_rest(&mut self) {
-        let why = if self.options.cancel.is_cancelled() { "interrupted" } else { "the run ended" };
-        for n in 0..self.units.len() {
-            if matches!(self.status[n], Status::Waiting | Status::Ready) {
-                self.skip(UnitId(n as u32), why.to_owned());
-            }
-        }
-    }
-
-    /// After a unit became final: lets go of what only it was waiting for, wakes its readers.
-    fn done(&mut self, id: UnitId) {
-        let mut needs = self.units.get(id).needs.clone();
-        needs.sort_unstable();
-        needs.dedup();
-        for need in needs {
-            let open = &mut self.open_readers[need.index()];
-            *open = open.saturating_sub(1);
-            if *open == 0 {
-                self.memory.release(need);
-            }
-        }
-        let unit = self.units.get(id);
-        let step = unit.step;
-        if unit.name.part == Part::Whole {
-            self.shared.remove(&step);
-        }
-        for reader in unit.readers.clone() {
-            self.wake(reader);
-        }
-    }
-
-    fn wake(&mut self, id: UnitId) {
-        let done = |need: &UnitId| self.status[need.index()] == Status::Done;
-        if self.status[id.index()] == Status::Waiting && self.units.get(id).needs.iter().all(done) {
-            self.set(id, Status::Ready);
-        }
-    }
-
-    fn set(&mut self, id: UnitId, status: Status) {
-        self.status[id.index()] = status;
-        if status == Status::Ready {
-            self.ready.insert(id);
-        } else {
-            self.ready.remove(&id);
-        }
-    }
-
-    fn emit(&mut self, event: Event) {
-        let now = self.engine.clock.now_text();
-        // A log that cannot be written must not stop the run.
-        let _ = self.log.append(&event, &now);
-        self.reporter.event(&event);
     }
 }

@@ -176,7 +176,8 @@ impl Bench {
         let catalog =
             Catalog::new(kinds.map(|name| Arc::new(TestKind(name)) as Arc<dyn KindSignature>));
         let text = format!("version: 1\nnodes: {{{nodes}}}");
-        let source = PipelineSource { text: &text, default_name: "test", overrides: &[] };
+        let source =
+            PipelineSource { text: &text, default_name: "test", params: &[], overrides: &[] };
         let plan = plan::compile(&source, &catalog, &NoWorld).unwrap();
         let engine = Engine {
             cache: Cache::at(self.folder.path()),

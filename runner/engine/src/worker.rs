@@ -42,8 +42,8 @@ pub(crate) struct Job {
     pub node: Arc<dyn Node>,
     pub kind: &'static str,
     pub keyed: Keyed,
-    /// Held until the record is published.
-    pub lock: KeyLock,
+    /// Held until the record is published; none for a unit that publishes nothing.
+    pub lock: Option<KeyLock>,
     pub inputs: Vec<StepInput>,
     /// The step has a choice to make before its folds.
     pub choice: bool,
@@ -102,6 +102,25 @@ impl Job {
             Ok(end) => end,
             Err(error) => JobEnd::Failed(error),
         }
+    }
+
+    /// Runs the unit and publishes nothing; gives the logical digest of each port.
+    pub fn recompute(&self) -> Result<Vec<(String, Digest)>, NodeError> {
+        let result = std::panic::catch_unwind(AssertUnwindSafe(|| self.work(&|_, _| {})));
+        let outputs = match result {
+            Ok(Ok(outputs)) => outputs,
+            Ok(Err(Stop::Error(error))) => return Err(error),
+            Ok(Err(Stop::InputLost { what, .. })) => {
+                let error = NodeError::io(format!("what it reads from the cache is {what}"));
+                return Err(error.with_hint("`relabel cache verify` says which unit it is of"));
+            }
+            Err(panic) => return Err(NodeError::Internal(panic_text(&*panic))),
+        };
+        let digest = |(port, artifact): &(String, Artifact)| {
+            let digest = logical_digest_of(artifact)?;
+            Ok((port.clone(), digest))
+        };
+        outputs.artifacts.iter().map(digest).collect()
     }
 
     fn work(&self, progress: &(dyn Fn(f32, u64) + Send + Sync)) -> Result<Outputs, Stop> {
@@ -222,25 +241,27 @@ impl Job {
     }
 
     fn publish_one(&self, port: &str, artifact: &Artifact) -> Result<OutputRecord, NodeError> {
-        let internal = |error: crate::FrameError| NodeError::Internal(error.to_string());
-        let mut failed = None;
         let written = self.cache.put_blob(|writer| match artifact {
-            Artifact::Frame(frame) => write_frame(frame, writer).map_err(|error| {
-                let text = error.to_string();
-                failed = Some(error);
-                std::io::Error::other(text)
-            }),
+            Artifact::Frame(frame) => {
+                write_frame(frame, writer).map_err(|error| std::io::Error::other(error.to_string()))
+            }
             Artifact::Blob(bytes) => writer.write_all(bytes),
         });
         let (blob, bytes) = written.map_err(|error| {
             NodeError::io(error.to_string())
                 .with_hint("free some space or choose another `--cache-dir`, then run again")
         })?;
-        let logical = match artifact {
-            Artifact::Frame(frame) => logical_digest(frame).map_err(internal)?,
-            Artifact::Blob(bytes) => Digest::of(bytes),
-        };
+        let logical = logical_digest_of(artifact)?;
         Ok(OutputRecord { port: port.to_owned(), blob, logical, bytes, rows: artifact.rows() })
+    }
+}
+
+fn logical_digest_of(artifact: &Artifact) -> Result<Digest, NodeError> {
+    match artifact {
+        Artifact::Frame(frame) => {
+            logical_digest(frame).map_err(|error| NodeError::Internal(error.to_string()))
+        }
+        Artifact::Blob(bytes) => Ok(Digest::of(bytes)),
     }
 }
 

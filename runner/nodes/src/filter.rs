@@ -46,7 +46,7 @@ impl Kind for Filter {
     }
 
     fn node(params: Params, _: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {
-        Ok(Box::new(FilterNode { conditions: conjuncts(&params.condition) }))
+        Ok(Box::new(FilterNode { condition: params.condition }))
     }
 }
 
@@ -67,7 +67,9 @@ fn check_condition(condition: &str, schema: &Schema) -> Result<(), Vec<Finding>>
         .collect();
     let frame = DataFrame::new(0, columns).map_err(|error| wrong(first_line(&error)))?;
     // Carried out on no rows: a text compared with a number is found only then.
-    let typed = frame.lazy().select([expression.alias("condition")]).collect();
+    // Nothing is gained by optimising that.
+    let typed =
+        frame.lazy().without_optimizations().select([expression.alias("condition")]).collect();
     match typed.and_then(|typed| typed.column("condition").map(|column| column.dtype().clone())) {
         Ok(DataType::Boolean) => Ok(()),
         Ok(found) => {
@@ -158,14 +160,15 @@ fn conjuncts(condition: &str) -> Vec<String> {
 }
 
 struct FilterNode {
-    conditions: Vec<String>,
+    condition: String,
 }
 
 impl Node for FilterNode {
     fn run(&self, _: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
         let frame = inputs.frame("input")?;
-        let mut masks = Vec::with_capacity(self.conditions.len());
-        for (n, condition) in self.conditions.iter().enumerate() {
+        let conditions = conjuncts(&self.condition);
+        let mut masks = Vec::with_capacity(conditions.len());
+        for (n, condition) in conditions.iter().enumerate() {
             let expression = sql_expr(condition)?.alias(format!("condition {n}"));
             let table = frame.clone().lazy().select([expression]).collect()?;
             let column = table.columns().first().cloned().unwrap_or_default();
@@ -182,7 +185,7 @@ impl Node for FilterNode {
         }
         let mut kept = vec![true; frame.height()];
         let mut counts = Vec::new();
-        for (condition, mask) in self.conditions.iter().zip(&masks) {
+        for (condition, mask) in conditions.iter().zip(&masks) {
             let before = kept.iter().filter(|kept| **kept).count();
             kept.iter_mut().zip(mask).for_each(|(kept, mask)| *kept &= mask);
             let after = kept.iter().filter(|kept| **kept).count();
@@ -193,37 +196,40 @@ impl Node for FilterNode {
         for (condition, after, before) in counts {
             outputs.count(condition, after, Some(before));
         }
-        self.warn_if_starving(frame, &masks, &mut outputs);
+        warn_if_starving(frame, &conditions, &masks, &mut outputs);
         Ok(outputs)
     }
 }
 
-impl FilterNode {
-    /// Warns when a fixed confidence leaves next to nothing of the disagreements.
-    fn warn_if_starving(&self, frame: &DataFrame, masks: &[Vec<bool>], outputs: &mut Outputs) {
-        let columns = ["predicted_label", "given_label"].map(|c| crate::columns::strings(frame, c));
-        let [Ok(predicted), Ok(given)] = columns else { return };
-        for (condition, mask) in self.conditions.iter().zip(masks) {
-            if !condition.contains("prediction_confidence") {
-                continue;
+/// Warns when a fixed confidence leaves next to nothing of the disagreements.
+fn warn_if_starving(
+    frame: &DataFrame,
+    conditions: &[String],
+    masks: &[Vec<bool>],
+    outputs: &mut Outputs,
+) {
+    let columns = ["predicted_label", "given_label"].map(|c| crate::columns::strings(frame, c));
+    let [Ok(predicted), Ok(given)] = columns else { return };
+    for (condition, mask) in conditions.iter().zip(masks) {
+        if !condition.contains("prediction_confidence") {
+            continue;
+        }
+        let pairs = predicted.iter().zip(given.iter()).zip(mask);
+        let (mut kept, mut all) = (0usize, 0usize);
+        for ((predicted, given), mask) in pairs {
+            if predicted != given {
+                all += 1;
+                kept += usize::from(*mask);
             }
-            let pairs = predicted.iter().zip(given.iter()).zip(mask);
-            let (mut kept, mut all) = (0usize, 0usize);
-            for ((predicted, given), mask) in pairs {
-                if predicted != given {
-                    all += 1;
-                    kept += usize::from(*mask);
-                }
-            }
-            if all > 0 && (kept as f64) < STARVING * all as f64 {
-                outputs.warn(
-                    format!("`{condition}` keeps {kept} of {all} disagreements"),
-                    Some(
-                        "a fixed confidence starves on many sets; use a threshold that adapts to \
+        }
+        if all > 0 && (kept as f64) < STARVING * all as f64 {
+            outputs.warn(
+                format!("`{condition}` keeps {kept} of {all} disagreements"),
+                Some(
+                    "a fixed confidence starves on many sets; use a threshold that adapts to \
                          each class, or rank by `given_confidence` with a `budget`",
-                    ),
-                );
-            }
+                ),
+            );
         }
     }
 }

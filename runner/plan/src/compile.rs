@@ -6,21 +6,25 @@
 //! it could make sense of, so that one run shows everything that is wrong.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{Catalog, World};
-use crate::expand::{Expander, apply_override};
+use crate::catalog::{Catalog, KindSignature, World};
+use crate::expand::{Expander, apply_override, apply_params};
 use crate::graph::{Plan, Step, StepId};
-use crate::params::{fill_defaults, validate};
+use crate::params::{Checker, fill_defaults};
 use crate::problem::{PlanErrors, Problem, SourceName, Span};
 use crate::spec::PipelineSpec;
 use crate::suggest::suggestion;
 use crate::taxonomy::{Category, Taxonomy};
 use crate::yaml::{self, Data, Name, Tree};
 
+use control::Control;
+
+mod control;
 mod edges;
 mod schema;
 
@@ -32,7 +36,9 @@ pub struct PipelineSource<'a> {
     pub text: &'a str,
     /// The pipeline's name when the file gives none: the file's stem.
     pub default_name: &'a str,
-    /// `PATH=VALUE` overrides, in order.
+    /// Texts of parameter files, in order; each a map that goes over `params`.
+    pub params: &'a [String],
+    /// `PATH=VALUE` overrides, in order, after the parameter files.
     pub overrides: &'a [String],
 }
 
@@ -41,12 +47,14 @@ struct Draft {
     name: Name,
     /// The node's map with references expanded.
     tree: Tree,
-    signature: std::sync::Arc<dyn crate::catalog::KindSignature>,
+    signature: Arc<dyn KindSignature>,
+    checker: Arc<Checker>,
     params: Value,
     /// Problems with the parameters: the signature is not asked then.
     valid: bool,
     /// Port, text of the reference, its place.
     references: Vec<(&'static str, String, Span)>,
+    control: Control,
     /// Required ports that nothing is connected to.
     missing_inputs: Vec<&'static str>,
 }
@@ -59,6 +67,9 @@ pub fn compile(
 ) -> Result<Plan, PlanErrors> {
     let mut tree = yaml::parse(source.text, SourceName::Pipeline)?;
     let mut problems = Vec::new();
+    for (index, text) in source.params.iter().enumerate() {
+        problems.extend(apply_params(&mut tree, text, index));
+    }
     for (index, set) in source.overrides.iter().enumerate() {
         if let Err(problem) = apply_override(&mut tree, set, index) {
             problems.push(problem);
@@ -86,9 +97,10 @@ pub fn compile(
     let taxonomy =
         taxonomy_tree.as_ref().and_then(|tree| read_taxonomy(tree, world, &mut problems));
     let mut drafts = Vec::new();
+    let mut checkers = Checkers::new();
     for (name, tree) in &spec.nodes {
         let tree = expander.expand(tree, &format!("nodes.{}", name.text));
-        drafts.extend(draft(name, tree, catalog, &mut problems));
+        drafts.extend(draft(name, tree, catalog, &mut checkers, &mut problems));
     }
     // Ties in the topological order are broken by name, so that order in the file means nothing.
     drafts.sort_by(|a, b| a.name.text.cmp(&b.name.text));
@@ -136,35 +148,24 @@ fn read_taxonomy(tree: &Tree, world: &dyn World, problems: &mut Vec<Problem>) ->
 }
 
 /// Reads one node; `None` when its kind is unknown, which is a problem already.
-fn draft(name: &Name, tree: Tree, catalog: &Catalog, problems: &mut Vec<Problem>) -> Option<Draft> {
+fn draft(
+    name: &Name,
+    tree: Tree,
+    catalog: &Catalog,
+    checkers: &mut Checkers,
+    problems: &mut Vec<Problem>,
+) -> Option<Draft> {
     if name.text.is_empty() || !name.text.chars().all(|c| c.is_alphanumeric() || "-_".contains(c)) {
         let message = format!("node name `{}` may hold letters, digits, `-` and `_`", name.text);
         problems.push(Problem::new(name.span, message));
     }
-    let Data::Map(entries) = &tree.data else {
-        let message =
-            format!("node `{}` must be a map with a `kind`, not {}", name.text, tree.noun());
-        problems.push(Problem::new(tree.span, message));
-        return None;
-    };
-    let Some(kind) = tree.get("kind") else {
-        problems.push(
-            Problem::new(name.span, format!("node `{}` has no `kind`", name.text))
-                .with_hint(suggestion("", catalog.names(), "kinds")),
-        );
-        return None;
-    };
-    let Some(signature) = kind.as_str().and_then(|kind| catalog.get(kind)) else {
-        let word = kind.as_str().map_or_else(|| kind.to_json().to_string(), str::to_owned);
-        let hint = suggestion(&word, catalog.names(), "kinds");
-        problems.push(Problem::new(kind.span, format!("unknown kind `{word}`")).with_hint(hint));
-        return None;
-    };
+    let signature = kind_of(name, &tree, catalog, problems)?;
+    let Data::Map(entries) = &tree.data else { return None };
     let ports = signature.input_ports();
     let mut references = Vec::new();
     let mut params = Map::new();
     for (key, value) in entries {
-        if key.text == "kind" {
+        if key.text == "kind" || control::KEYS.contains(&key.text.as_str()) {
             continue;
         }
         match ports.iter().find(|port| port.name == key.text) {
@@ -187,19 +188,66 @@ fn draft(name: &Name, tree: Tree, catalog: &Catalog, problems: &mut Vec<Problem>
         }
         references.extend(beside);
     }
-    let schema = signature.params_schema();
+    let checker = checkers
+        .entry(signature.name())
+        .or_insert_with(|| Arc::new(Checker::new(signature.params_schema())))
+        .clone();
     let mut params = Value::Object(params);
-    fill_defaults(&schema, &mut params);
+    fill_defaults(&checker.schema, &mut params);
     let mut valid = true;
-    for finding in validate(&schema, &params, "") {
+    for finding in checker.validate(&params, "") {
         valid = false;
         let span = edges::place(&finding.at, name, &tree);
         let message = format!("node `{}`: {}", name.text, finding.message);
         problems.push(Problem::new(span, message).with_hint(finding.hint));
     }
+    let control = Control::read(&name.text, &tree, problems);
     let signature = signature.clone();
-    Some(Draft { name: name.clone(), tree, signature, params, valid, references, missing_inputs })
+    let name = name.clone();
+    Some(Draft {
+        name,
+        tree,
+        signature,
+        checker,
+        params,
+        valid,
+        references,
+        control,
+        missing_inputs,
+    })
 }
+
+/// The signature of a node's kind; `None` when it is unknown, which is a problem then.
+fn kind_of<'a>(
+    name: &Name,
+    tree: &Tree,
+    catalog: &'a Catalog,
+    problems: &mut Vec<Problem>,
+) -> Option<&'a Arc<dyn KindSignature>> {
+    if !matches!(tree.data, Data::Map(_)) {
+        let message =
+            format!("node `{}` must be a map with a `kind`, not {}", name.text, tree.noun());
+        problems.push(Problem::new(tree.span, message));
+        return None;
+    }
+    let Some(kind) = tree.get("kind") else {
+        problems.push(
+            Problem::new(name.span, format!("node `{}` has no `kind`", name.text))
+                .with_hint(suggestion("", catalog.names(), "kinds")),
+        );
+        return None;
+    };
+    let signature = kind.as_str().and_then(|kind| catalog.get(kind));
+    if signature.is_none() {
+        let word = kind.as_str().map_or_else(|| kind.to_json().to_string(), str::to_owned);
+        let hint = suggestion(&word, catalog.names(), "kinds");
+        problems.push(Problem::new(kind.span, format!("unknown kind `{word}`")).with_hint(hint));
+    }
+    signature
+}
+
+/// The schema of each kind, made ready when its first node is read.
+type Checkers = HashMap<&'static str, Arc<Checker>>;
 
 type Connected = (DiGraph<Step, ()>, Vec<StepId>);
 

@@ -19,9 +19,21 @@ const MAX_DEPTH: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    File { line: usize },
-    Override { set: String },
-    Env { name: String, set: bool },
+    File {
+        line: usize,
+    },
+    /// The n-th `--params` file.
+    Params {
+        file: usize,
+        line: usize,
+    },
+    Override {
+        set: String,
+    },
+    Env {
+        name: String,
+        set: bool,
+    },
 }
 
 /// Puts one `PATH=VALUE` into the tree.
@@ -38,7 +50,44 @@ pub(crate) fn apply_override(tree: &mut Tree, set: &str, index: usize) -> Result
         yaml::parse(text, source)?
     };
     move_span(&mut value, whole);
-    put(tree, path, &path.split('.').collect::<Vec<_>>(), value, whole)
+    put(tree, ("--set", path), &path.split('.').collect::<Vec<_>>(), value, whole)
+}
+
+/// Puts a file of parameters over those of the pipeline, leaf by leaf.
+pub(crate) fn apply_params(tree: &mut Tree, text: &str, index: usize) -> Vec<Problem> {
+    let params = match yaml::parse(text, SourceName::Params(index)) {
+        Ok(params) => params,
+        Err(problem) => return vec![problem],
+    };
+    if !matches!(params.data, Data::Map(_)) {
+        let message = format!("a parameter file is a map of parameters, this is {}", params.noun());
+        let hint = "write `NAME: VALUE`, one line each".to_owned();
+        return vec![Problem::new(params.span, message).with_hint(Some(hint))];
+    }
+    let mut problems = Vec::new();
+    merge(tree, "params", &params, &mut problems);
+    problems
+}
+
+fn merge(tree: &mut Tree, path: &str, value: &Tree, problems: &mut Vec<Problem>) {
+    match &value.data {
+        Data::Map(entries) if !entries.is_empty() || path == "params" => {
+            for (name, child) in entries {
+                // A dot would be taken for a step down the path.
+                if name.text.contains('.') {
+                    let message = format!("parameter `{}` has a dot in its name", name.text);
+                    problems.push(Problem::new(name.span, message));
+                    continue;
+                }
+                merge(tree, &format!("{path}.{}", name.text), child, problems);
+            }
+        }
+        _ => {
+            let parts: Vec<&str> = path.split('.').collect();
+            let done = put(tree, ("--params", path), &parts, value.clone(), value.span);
+            problems.extend(done.err());
+        }
+    }
 }
 
 /// All of an override's value is shown at the override as a whole.
@@ -56,9 +105,10 @@ fn move_span(tree: &mut Tree, span: Span) {
     }
 }
 
+/// Puts a value at a path; `path` is the option it came by and the whole path, for messages.
 fn put(
     tree: &mut Tree,
-    path: &str,
+    (option, path): (&str, &str),
     parts: &[&str],
     value: Tree,
     span: Span,
@@ -72,7 +122,7 @@ fn put(
                     *child = value;
                     return Ok(());
                 }
-                return put(child, path, rest, value, span);
+                return put(child, (option, path), rest, value, span);
             }
             // A new key is fine in a node or the like, where the schema judges it; a new name under
             // `params` or `nodes` can only be a slip.
@@ -85,7 +135,8 @@ fn put(
             }
             let known: Vec<String> = entries.iter().map(|(name, _)| name.text.clone()).collect();
             let hint = suggestion(part, known.iter().map(String::as_str), "there is");
-            Err(Problem::new(span, format!("`--set {path}`: there is no `{part}`")).with_hint(hint))
+            Err(Problem::new(span, format!("`{option} {path}`: there is no `{part}`"))
+                .with_hint(hint))
         }
         Data::List(items) => {
             let count = items.len();
@@ -94,16 +145,16 @@ fn put(
                     *child = value;
                     Ok(())
                 }
-                Some(child) => put(child, path, rest, value, span),
+                Some(child) => put(child, (option, path), rest, value, span),
                 None => {
                     let message =
-                        format!("`--set {path}`: `{part}` is no index into a list of {count}");
+                        format!("`{option} {path}`: `{part}` is no index into a list of {count}");
                     Err(Problem::new(span, message))
                 }
             }
         }
         Data::Scalar(_) => {
-            let message = format!("`--set {path}`: `{part}` would be inside {noun}");
+            let message = format!("`{option} {path}`: `{part}` would be inside {noun}");
             Err(Problem::new(span, message))
         }
     }
@@ -159,6 +210,8 @@ impl Expander<'_> {
         }
         if let Some(reference) = whole_reference(text) {
             return match self.reference(reference, tree.span, path, depth) {
+                // What the command line gave is shown there, not where the file refers to it.
+                Some(value) if value.span.source != SourceName::Pipeline => value,
                 Some(value) => Tree { span: tree.span, data: value.data },
                 None => tree.clone(),
             };
@@ -253,6 +306,7 @@ impl Expander<'_> {
 fn origin_of(span: Span) -> Origin {
     match span.source {
         SourceName::Pipeline => Origin::File { line: span.line },
+        SourceName::Params(file) => Origin::Params { file, line: span.line },
         SourceName::Override(n) => Origin::Override { set: n.to_string() },
     }
 }

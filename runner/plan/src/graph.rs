@@ -50,6 +50,10 @@ pub struct Step {
     pub folds: u32,
     /// A unit before the folds chooses what they use.
     pub choice: bool,
+    /// Longest time a unit of the step may take.
+    pub timeout_seconds: Option<f64>,
+    /// How often a unit is tried again that failed for a reason that may pass.
+    pub retries: u32,
     pub span: Span,
 }
 

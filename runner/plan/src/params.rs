@@ -11,16 +11,37 @@ use crate::suggest::suggestion;
 /// The property of a schema that keeps a parameter out of keys when it is `false`.
 const IN_KEY: &str = "x-relabel-key";
 
+/// A JSON Schema that parameters are checked against, made ready once.
+pub(crate) struct Checker {
+    pub schema: Value,
+    validator: Result<jsonschema::Validator, String>,
+}
+
+impl Checker {
+    pub fn new(schema: Value) -> Checker {
+        let validator = jsonschema::validator_for(&schema).map_err(|error| error.to_string());
+        Checker { schema, validator }
+    }
+
+    /// Checks `params`; `prefix` is the JSON pointer under which they stand in the node.
+    pub fn validate(&self, params: &Value, prefix: &str) -> Vec<Finding> {
+        match &self.validator {
+            Ok(validator) => validator
+                .iter_errors(params)
+                .flat_map(|error| describe(&self.schema, prefix, &error))
+                .collect(),
+            Err(error) => {
+                let message =
+                    format!("the JSON Schema of these parameters is itself invalid: {error}");
+                vec![Finding::param(prefix, message)]
+            }
+        }
+    }
+}
+
 /// Checks `params`; `prefix` is the JSON pointer under which they stand in the node.
 pub fn validate(schema: &Value, params: &Value, prefix: &str) -> Vec<Finding> {
-    let validator = match jsonschema::validator_for(schema) {
-        Ok(validator) => validator,
-        Err(error) => {
-            let message = format!("the JSON Schema of these parameters is itself invalid: {error}");
-            return vec![Finding::param(prefix, message)];
-        }
-    };
-    validator.iter_errors(params).flat_map(|error| describe(schema, prefix, &error)).collect()
+    Checker::new(schema.clone()).validate(params, prefix)
 }
 
 fn describe(schema: &Value, prefix: &str, error: &jsonschema::ValidationError<'_>) -> Vec<Finding> {

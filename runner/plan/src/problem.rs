@@ -7,6 +7,8 @@ use std::fmt;
 pub enum SourceName {
     /// The pipeline file.
     Pipeline,
+    /// The n-th `--params` file of the command line, from 0.
+    Params(usize),
     /// The n-th `--set` of the command line, from 0.
     Override(usize),
 }

@@ -100,7 +100,7 @@ fn catalog() -> Catalog {
 
 fn check_with(text: &str, sets: &[&str]) -> Result<Plan, PlanErrors> {
     let overrides: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-    let source = PipelineSource { text, default_name: "test", overrides: &overrides };
+    let source = PipelineSource { text, default_name: "test", params: &[], overrides: &overrides };
     compile(&source, &catalog(), &TestWorld)
 }
 

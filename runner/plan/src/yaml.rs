@@ -148,6 +148,23 @@ struct OpenMap {
     key: Option<Name>,
     /// Keys that came in by `<<` and give way to written ones.
     merged: Vec<String>,
+    /// Where each key is, once there are many.
+    places: HashMap<String, usize>,
+}
+
+/// Maps up to this size are searched key by key.
+const FEW: usize = 16;
+
+impl OpenMap {
+    fn place(&mut self, key: &str) -> Option<usize> {
+        if self.entries.len() <= FEW {
+            return self.entries.iter().position(|(other, _)| other.text == key);
+        }
+        for (place, (name, _)) in self.entries.iter().enumerate().skip(self.places.len()) {
+            self.places.insert(name.text.clone(), place);
+        }
+        self.places.get(key).copied()
+    }
 }
 
 struct Builder {
@@ -285,7 +302,7 @@ fn insert(map: &mut OpenMap, name: Name, tree: Tree) -> Result<(), Problem> {
         }
         return Ok(());
     }
-    let Some(place) = map.entries.iter().position(|(other, _)| other.text == name.text) else {
+    let Some(place) = map.place(&name.text) else {
         map.entries.push((name, tree));
         return Ok(());
     };

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod checkpoint;
 mod csv;
 mod decision;
 mod digest;
@@ -19,6 +20,7 @@ mod store;
 #[cfg(test)]
 mod contract;
 
+pub use crate::checkpoint::set_checkpoint;
 pub use crate::csv::{
     CsvErrors, CsvExportError, CsvProblem, DecisionCsv, ExportScope, LineProblem, export_decisions,
     read_decisions, write_decisions,

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
+use crate::checkpoint;
 use crate::decision::{BadDecision, BadDecisions, NewDecision};
 use crate::ledger::{
     ChainWalk, CurrentDecision, LedgerHead, LedgerRow, VerifyReport, effective, fold,
@@ -87,7 +88,14 @@ impl SqliteStore {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Failure>,
     ) -> Result<T, StoreError> {
-        self.transact(TransactionBehavior::Immediate, work)
+        checkpoint::pass();
+        let done = self.transact(TransactionBehavior::Immediate, |transaction| {
+            let done = work(transaction);
+            checkpoint::pass();
+            done
+        });
+        checkpoint::pass();
+        done
     }
 
     fn transact<T>(

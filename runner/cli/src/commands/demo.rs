@@ -55,7 +55,8 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     write_files(&args.folder, &data)?;
     let truth: HashMap<String, String> =
         data.records.iter().map(|r| (r.record_id.clone(), r.true_label.clone())).collect();
-    let pipeline = PipelineArgs { pipeline: Some(args.folder.join("demo.yaml")), set: Vec::new() };
+    let pipeline =
+        PipelineArgs { pipeline: Some(args.folder.join("demo.yaml")), ..PipelineArgs::default() };
     let loaded = Context::load(context, &pipeline)?;
     let mut rounds = Vec::new();
     let report = audit(context, &loaded, 0)?;

@@ -1,6 +1,6 @@
 //! `relabel run`: runs what is missing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::plan::{Plan, StepId};
@@ -11,7 +11,13 @@ use serde_json::json;
 use crate::args::{Format, PipelineArgs};
 use crate::context::{Context, Loaded};
 use crate::error::{CliError, Exit, exit_of};
-use crate::output::{self, FancyReporter, JsonReporter, PlainReporter, RepeatHints};
+use crate::output::{
+    self, FancyReporter, JsonReporter, LineageReporter, PlainReporter, RepeatHints,
+};
+
+mod watch;
+
+use watch::Watched;
 
 /// Which nodes a command is about
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -37,6 +43,12 @@ pub struct Args {
     /// Go on with what does not depend on a unit that failed
     #[arg(long)]
     keep_going: bool,
+    /// Run again whenever the pipeline, its taxonomy, sources or plugins change; Ctrl-C ends it
+    #[arg(long)]
+    watch: bool,
+    /// Append what was read and written to this file, as OpenLineage events
+    #[arg(long, value_name = "FILE")]
+    lineage: Option<PathBuf>,
 }
 
 type Selected = (Option<Vec<StepId>>, Vec<StepId>);
@@ -61,17 +73,30 @@ pub fn new_run_id() -> String {
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
-    let loaded = context.load(&args.pipeline)?;
-    let (chosen, forced) = selected(&loaded.plan, &args.selection)?;
     let cancel = Cancel::default();
+    if args.watch {
+        install_interrupt(&cancel)?;
+        return watch(args, context, &cancel);
+    }
+    let loaded = context.load(&args.pipeline)?;
     install_interrupt(&cancel)?;
+    run_once(args, context, &loaded, &cancel)
+}
+
+fn run_once(
+    args: &Args,
+    context: &Context,
+    loaded: &Loaded,
+    cancel: &Cancel,
+) -> Result<Exit, CliError> {
+    let (chosen, forced) = selected(&loaded.plan, &args.selection)?;
     let options = RunOptions {
         run_id: new_run_id(),
         selected: chosen,
         forced,
         jobs: args.jobs.map_or_else(default_jobs, usize::from),
         keep_going: args.keep_going,
-        cancel,
+        cancel: cancel.clone(),
     };
     let mut reporter: Box<dyn Reporter> = match context.format {
         Format::Json => Box::new(JsonReporter),
@@ -79,19 +104,54 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             for warning in &loaded.plan.warnings {
                 output::info(format!("warning: {}", warning.message));
             }
-            if output::stderr_is_terminal() {
-                Box::new(FancyReporter::new())
-            } else {
-                Box::new(PlainReporter)
+            match output::stderr_is_terminal() {
+                true => Box::new(FancyReporter::new()),
+                false => Box::new(PlainReporter),
             }
         }
     };
     let command = command_line(&args.pipeline);
     let mut reporter = RepeatHints { reporter: reporter.as_mut(), command };
-    let report = execute(context, &loaded, &options, &mut reporter)?;
+    let report = match &args.lineage {
+        None => execute(context, loaded, &options, &mut reporter)?,
+        Some(path) => {
+            let mut lineage =
+                LineageReporter::new(path, &loaded.plan, &loaded.base_dir, &mut reporter).map_err(
+                    |error| {
+                        let message =
+                            format!("cannot write lineage to `{}`: {error}", path.display());
+                        CliError::new(Exit::Internal, message)
+                    },
+                )?;
+            execute(context, loaded, &options, &mut lineage)?
+        }
+    };
     let exit = exit_of_report(&report);
     summarise(&report, exit, context.format, args);
     Ok(exit)
+}
+
+/// Runs, waits for a change, and runs again; what is wrong is told, and ends nothing.
+fn watch(args: &Args, context: &Context, cancel: &Cancel) -> Result<Exit, CliError> {
+    let pipeline = context.pipeline_path(&args.pipeline)?;
+    let mut watched: Option<Watched> = None;
+    loop {
+        // Looked at before the run, so that a change during it is a change.
+        let loaded = context.load(&args.pipeline);
+        let readable = loaded.as_ref().ok().map(|loaded| (context, loaded));
+        let now = Watched::new(&args.pipeline, &pipeline, readable, watched.as_ref());
+        let done = loaded.and_then(|loaded| run_once(args, context, &loaded, cancel));
+        if let Err(error) = done {
+            output::error(&error, context.format);
+        }
+        if cancel.is_cancelled() {
+            return Ok(Exit::Interrupted);
+        }
+        output::info("watching for changes; Ctrl-C ends it");
+        let Some(changed) = now.wait(cancel) else { return Ok(Exit::Interrupted) };
+        output::info(format!("changed: {}", changed.join(", ")));
+        watched = Some(now);
+    }
 }
 
 pub fn execute(
@@ -155,6 +215,8 @@ fn summarise(report: &RunReport, exit: Exit, format: Format, args: &Args) {
 fn command_line(args: &PipelineArgs) -> String {
     let pipeline = args.pipeline.as_deref().map(Path::display);
     let pipeline = pipeline.map(|path| format!(" {path}")).unwrap_or_default();
-    let sets: String = args.set.iter().map(|set| format!(" --set '{set}'")).collect();
-    format!("relabel run{pipeline}{sets}")
+    let params = args.params.iter().map(|file| format!(" --params '{}'", file.display()));
+    let sets = args.set.iter().map(|set| format!(" --set '{set}'"));
+    let options: String = params.chain(sets).collect();
+    format!("relabel run{pipeline}{options}")
 }

@@ -1,15 +1,15 @@
 //! `relabel runs`: what has been run here.
 
-use std::path::Path;
-
 use clap::Subcommand;
-use engine::{History, RunRecord};
+use engine::{Cache, History, RunRecord};
 use serde_json::{Value, json};
 
 use crate::args::Format;
 use crate::context::Context;
 use crate::error::{CliError, Exit};
 use crate::output::{self, Table};
+
+mod diff;
 
 /// Shows runs of the past
 #[derive(Debug, clap::Args)]
@@ -32,11 +32,19 @@ enum Command {
         #[arg(default_value = "last")]
         run: String,
     },
+    /// Compares two runs: parameters, plugins, metrics, rows, durations, flagged records
+    Diff {
+        /// The earlier run: an id, a unique part of it at either end, `last`, or `last~N`
+        a: String,
+        /// The later run
+        #[arg(default_value = "last")]
+        b: String,
+    },
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let here = std::env::current_dir()?;
-    let folder = find_cache(context, &here);
+    let folder = context.cache_of_folder(&here);
     let history = History::at(&folder);
     match &args.command {
         Command::List { limit } => {
@@ -53,15 +61,12 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
             }
         }
         Command::Show { run } => show(&history.find(run)?, context.format),
+        Command::Diff { a, b } => {
+            let cache = Cache::at(&folder);
+            diff::run(&history.find(a)?, &history.find(b)?, &cache, context.format);
+        }
     }
     Ok(Exit::Done)
-}
-
-/// The cache of the folder, or of its `pipelines/` where a pipeline there keeps its own.
-fn find_cache(context: &Context, here: &Path) -> std::path::PathBuf {
-    let folder = context.cache_folder(here);
-    let below = here.join("pipelines").join(".relabel");
-    if !folder.exists() && below.exists() { below } else { folder }
 }
 
 fn units_json(run: &RunRecord) -> Value {
@@ -121,22 +126,25 @@ fn show(run: &RunRecord, format: Format) {
     output::result(format!("pipeline  {}", run.pipeline));
     output::result(format!("started   {}", run.started_at));
     output::result(format!("outcome   {}\n", run.outcome.word()));
-    let mut table = Table::new(&["unit", "kind", "state", "reason", "rows", "seconds"]);
+    let mut table = Table::new(&[
+        "unit", "kind", "state", "reason", "rows", "seconds", "CPU s", "peak MB", "saved s",
+    ]);
     for unit in &run.units {
-        let name = match (unit.fold, unit.part.as_deref()) {
-            (Some(fold), _) => format!("{}[{fold}]", unit.node),
-            (None, Some("choice")) => format!("{}[choice]", unit.node),
-            _ => unit.node.clone(),
-        };
         let reason = unit.reason.as_ref().and_then(|reason| reason["text"].as_str());
         let reason = reason.map(str::to_owned).or_else(|| unit.message.clone());
         table.row([
-            name,
+            unit.name(),
             unit.kind.clone(),
             unit.state.clone(),
             reason.unwrap_or_default(),
             unit.rows.map(|rows| rows.to_string()).unwrap_or_default(),
             unit.seconds.map(|seconds| format!("{seconds:.2}")).unwrap_or_default(),
+            // With a `+` when other units ran at the same time: their seconds are in it.
+            unit.cpu_seconds
+                .map(|seconds| format!("{seconds:.2}{}", if unit.cpu_shared { "+" } else { "" }))
+                .unwrap_or_default(),
+            unit.peak_bytes.map(|bytes| (bytes / 1_000_000).to_string()).unwrap_or_default(),
+            unit.saved_seconds.map(|seconds| format!("{seconds:.2}")).unwrap_or_default(),
         ]);
     }
     output::result(table.render());

@@ -63,6 +63,7 @@ impl Reporter for FancyReporter {
             }
             Event::UnitFinished { unit, .. }
             | Event::UnitFailed { unit, .. }
+            | Event::UnitRetried { unit, .. }
             | Event::UnitSkipped { unit, .. } => {
                 if let Some(bar) = self.running.remove(unit) {
                     bar.finish_and_clear();

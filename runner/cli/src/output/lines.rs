@@ -67,6 +67,10 @@ pub(super) fn event_lines(event: &Event) -> Vec<String> {
             lines.extend(hint.iter().map(|hint| format!("hint: {hint}")));
             lines
         }
+        Event::UnitRetried { unit, attempt, pause_seconds, message, .. } => {
+            let detail = format!("try {} in {pause_seconds:.1} s: {message}", attempt + 1);
+            vec![unit_line("retry", unit, &detail)]
+        }
         Event::UnitSkipped { unit, because, .. } => vec![unit_line("skipped", unit, because)],
         Event::UnitWaiting { unit, holder } => {
             vec![unit_line("waiting", unit, &format!("held by {holder}"))]
@@ -91,24 +95,25 @@ impl Reporter for PlainReporter {
     }
 }
 
+fn unit_json(event: &str, unit: &UnitName, more: Value) -> Value {
+    let mut value = json!({
+        "event": event,
+        "node": unit.node,
+        "fold": unit.fold(),
+        "part": unit.part.word(),
+    });
+    if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
+        value.extend(more);
+    }
+    value
+}
+
 /// One JSON object a line on stdout; the last line, `run_finished`, is the command's.
 #[derive(Debug, Default)]
 pub struct JsonReporter;
 
 impl Reporter for JsonReporter {
     fn event(&mut self, event: &Event) {
-        let unit_json = |event: &str, unit: &UnitName, more: Value| {
-            let mut value = json!({
-                "event": event,
-                "node": unit.node,
-                "fold": unit.fold(),
-                "part": unit.part.word(),
-            });
-            if let (Some(value), Value::Object(more)) = (value.as_object_mut(), more) {
-                value.extend(more);
-            }
-            value
-        };
         let value = match event {
             Event::RunStarted { run_id, pipeline, units } => json!({
                 "event": "run_started",
@@ -125,7 +130,7 @@ impl Reporter for JsonReporter {
             Event::UnitStarted { unit, reason, .. } => {
                 unit_json("unit_started", unit, json!({ "reason": reason.code() }))
             }
-            Event::UnitFinished { unit, reason, rows, seconds, notes, .. } => unit_json(
+            Event::UnitFinished { unit, reason, rows, seconds, usage, notes, .. } => unit_json(
                 "unit",
                 unit,
                 json!({
@@ -134,6 +139,8 @@ impl Reporter for JsonReporter {
                     "reason_detail": reason.to_json(),
                     "rows": rows,
                     "seconds": seconds,
+                    "cpu_seconds": usage.cpu_seconds,
+                    "peak_bytes": usage.peak_bytes,
                     "notes": notes,
                 }),
             ),
@@ -153,6 +160,11 @@ impl Reporter for JsonReporter {
                 "unit",
                 unit,
                 json!({ "state": "skipped", "reason": null, "message": because }),
+            ),
+            Event::UnitRetried { unit, attempt, pause_seconds, message, .. } => unit_json(
+                "unit_retried",
+                unit,
+                json!({ "attempt": attempt, "pause_seconds": pause_seconds, "message": message }),
             ),
             Event::UnitWaiting { unit, holder } => {
                 unit_json("unit_waiting", unit, json!({ "holder": holder }))

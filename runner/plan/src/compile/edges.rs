@@ -91,6 +91,8 @@ pub(super) fn step_of(id: StepId, draft: &Draft) -> Step {
         plugins: Vec::new(),
         folds: 0,
         choice: false,
+        timeout_seconds: draft.control.timeout_seconds,
+        retries: draft.control.retries,
         span: draft.name.span,
     }
 }
@@ -128,7 +130,7 @@ pub(super) fn check(
                 }
                 let params = checked.params.unwrap_or_else(|| draft.params.clone());
                 let step = &mut plan.graph[petgraph::graph::NodeIndex::new(id.index())];
-                step.key_params = key_params(&draft.signature.params_schema(), &params);
+                step.key_params = key_params(&draft.checker.schema, &params);
                 step.params = params;
                 step.outputs = checked.outputs;
                 step.plugins = checked.plugins;

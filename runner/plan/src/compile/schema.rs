@@ -64,6 +64,10 @@ fn node_schema(kind: &dyn KindSignature) -> Value {
             properties.insert(name.clone(), json!({ "anyOf": [value, reference] }));
         }
     }
+    for (name, value) in super::control::schema() {
+        let reference = json!({ "type": "string", "pattern": "\\$\\{" });
+        properties.insert(name.into(), json!({ "anyOf": [value, reference] }));
+    }
     if let Some(names) = schema.get("required").and_then(Value::as_array) {
         required.extend(names.iter().cloned());
     }

@@ -1,0 +1,100 @@
+//! What `relabel run --watch` looks at: everything outside the cache that decides what a run does.
+//!
+//! Files are looked at by their size, times and inode a few times a second: that works on every
+//! file system, network ones too, and costs next to nothing for the few files a pipeline has.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use engine::classifier::Cancel;
+
+use crate::args::PipelineArgs;
+use crate::context::{Context, Loaded};
+
+const LOOK_EVERY: Duration = Duration::from_millis(150);
+/// So many looks without a further change, and what was being written is taken to be finished.
+const QUIET_LOOKS: u32 = 2;
+
+/// What changes when a file is written or replaced; `None` for one that is not there.
+type Look = Option<(u64, i64, i64, i64, i64, u64)>;
+
+/// The files that decide what a run does.
+pub(super) struct Watched(BTreeMap<PathBuf, Look>);
+
+fn look(path: &Path) -> Look {
+    let file = std::fs::metadata(path).ok()?;
+    // The size of a folder says nothing; its times move when a file comes or goes.
+    let size = if file.is_dir() { 0 } else { file.size() };
+    Some((size, file.mtime(), file.mtime_nsec(), file.ctime(), file.ctime_nsec(), file.ino()))
+}
+
+impl Watched {
+    /// The pipeline, parameter files, taxonomy, plugins and sources, as they are now.
+    ///
+    /// A pipeline that cannot be read is watched by its own file and `before`.
+    pub(super) fn new(
+        args: &PipelineArgs,
+        pipeline: &Path,
+        loaded: Option<(&Context, &Loaded)>,
+        before: Option<&Watched>,
+    ) -> Watched {
+        let mut paths = vec![pipeline.to_owned()];
+        paths.extend(args.params.iter().cloned());
+        match loaded {
+            None => paths.extend(before.into_iter().flat_map(|watched| watched.0.keys().cloned())),
+            Some((context, loaded)) => paths.extend(read_by(context, loaded)),
+        }
+        Watched(paths.into_iter().map(|path| (path.clone(), look(&path))).collect())
+    }
+
+    fn changed(&self) -> BTreeMap<PathBuf, Look> {
+        let now = self.0.iter().map(|(path, before)| (path, before, look(path)));
+        let changed = now.filter(|(_, before, now)| now != *before);
+        changed.map(|(path, _, now)| (path.clone(), now)).collect()
+    }
+
+    /// Waits for a change and until it is over; the names of what changed, or `None` when the user
+    /// has had enough.
+    pub(super) fn wait(&self, cancel: &Cancel) -> Option<Vec<String>> {
+        let mut quiet = 0;
+        let mut last = BTreeMap::new();
+        loop {
+            std::thread::sleep(LOOK_EVERY);
+            if cancel.is_cancelled() {
+                return None;
+            }
+            let changed = self.changed();
+            quiet = if changed == last { quiet + 1 } else { 0 };
+            last = changed;
+            if !last.is_empty() && quiet >= QUIET_LOOKS {
+                return Some(last.keys().map(|path| path.display().to_string()).collect());
+            }
+        }
+    }
+}
+
+/// What a checked pipeline reads besides its own file.
+fn read_by(context: &Context, loaded: &Loaded) -> Vec<PathBuf> {
+    let plan = &loaded.plan;
+    let mut paths = Vec::new();
+    if let Some(taxonomy) = plan.resolved["taxonomy"].as_str() {
+        paths.push(loaded.base_dir.join(taxonomy));
+    }
+    for step in plan.steps() {
+        paths.extend(step.plugins.iter().map(|plugin| PathBuf::from(&plugin.location)));
+        if step.kind == "source" {
+            let path = loaded.base_dir.join(step.params["path"].as_str().unwrap_or_default());
+            let is_glob = path.to_string_lossy().contains(['*', '?', '[', '{']);
+            paths.extend(path.parent().filter(|_| is_glob).map(Path::to_owned));
+        }
+    }
+    // The judge knows which files there are; a pipeline it cannot judge is watched without them.
+    for unit in context.engine(loaded).plan(plan, None, &[]).unwrap_or_default() {
+        let facts = unit.facts.iter().flat_map(|facts| facts.iter());
+        let files = facts.filter_map(|fact| fact.name.strip_prefix("file:"));
+        paths.extend(files.map(|file| loaded.base_dir.join(file)));
+    }
+    paths
+}
