@@ -1,6 +1,6 @@
 """Runs classifier plugins and their peers side by side on labelled CSV files and prints a table.
 
-    cargo build --release && cargo build --release -p plugin-host --example benchmark
+    cargo build --release && cargo build --release --workspace --examples
     python examples/benchmark/compare.py --python VENV/bin/python --out results.jsonl FILE.csv.gz ...
 
 FILE has the columns text and label, and true_label where the errors are known. VENV has numpy and
@@ -54,10 +54,16 @@ def commands(arguments, path):
     return turns
 
 
+def set_name(path):
+    """`banking77/train_uniform20`: files of several sets have the same name."""
+    folder, name = os.path.split(os.path.abspath(path))
+    return f"{os.path.basename(folder)}/{name.split('.')[0]}"
+
+
 def table(rows):
     best = {}
     for row in rows:
-        key = (os.path.basename(row["file"]), row["name"])
+        key = (set_name(row["file"]), row["name"])
         if key not in best or row["seconds"] < best[key]["seconds"]:
             best[key] = row
     print("| set | rows x classes | classifier | seconds | CPU s | peak MB | accuracy (truth) | "

@@ -1,7 +1,7 @@
 //! Scores a labelled CSV file out of fold with a classifier plugin; prints cost and quality as JSON.
 //!
 //! ```text
-//! cargo run --release -p plugin-host --example benchmark -- FILE.csv[.gz] PLUGIN [JSON] [THREADS]
+//! target/release/examples/benchmark FILE.csv[.gz] PLUGIN [JSON] [THREADS]
 //! ```
 //!
 //! FILE has the columns `text` and `label`, and may have `true_label`; PLUGIN is a name, looked for
