@@ -7,6 +7,7 @@ mod bad_input;
 mod bad_plugins;
 mod cache;
 mod check;
+mod columns;
 mod control;
 mod crash;
 mod crash_points;

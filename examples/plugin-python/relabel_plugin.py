@@ -50,7 +50,8 @@ class Plugin:
     description = ""
     # An SPDX expression.
     licence = ""
-    # `weights` if `fit` heeds them; `reference` if others are measured against this plugin.
+    # `weights` if `fit` heeds them; `columns` if `prepare` reads more than texts; `reference` if
+    # others are measured against this plugin.
     capabilities = ()
     # JSON Schema by parameter, each with `description` and `default`; no others are accepted.
     params = {}
@@ -58,7 +59,9 @@ class Plugin:
     def prepare(self, texts, params, threads):
         """Returns a corpus, anything: label-free work on a list of str, done once for all folds.
 
-        `params` has every default filled in.
+        `params` has every default filled in. With the capability `columns` there is one argument
+        more, a dict from the name of each further column to a numpy array of float64 (NaN where
+        there is no value) or a list of str (empty where there is none).
         """
         raise NotImplementedError
 
@@ -133,7 +136,10 @@ class _Server:
 
     def _prepare(self, header, columns):
         texts = columns.column("text").to_pylist()
-        corpus = self.plugin.prepare(texts, header["params"], header["threads"])
+        arguments = [texts, header["params"], header["threads"]]
+        if "columns" in self.plugin.capabilities:
+            arguments.append(_further(columns))
+        corpus = self.plugin.prepare(*arguments)
         self.corpora[header["corpus"]] = (len(texts), corpus)
         return {}, None
 
@@ -195,6 +201,17 @@ def _values(columns, name, limit):
     if len(values) and values.max() >= limit:
         raise _InvalidArgument(f"column `{name}` has {values.max()}, of {limit}")
     return values
+
+
+def _further(columns):
+    """The columns beside the text, of the types there are; others are not known, and left out."""
+    further = {}
+    for field, column in zip(columns.schema, columns.columns):
+        if field.type == pa.float64():
+            further[field.name] = column.to_numpy()
+        elif field.type == pa.large_string() and field.name != "text":
+            further[field.name] = column.to_pylist()
+    return further
 
 
 def _read(requests):

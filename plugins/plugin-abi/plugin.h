@@ -172,8 +172,10 @@ struct relabel_classifier {
   /*
    * Does the label-free work for all folds, once.
    *   schema, columns  Borrowed. A struct array ("+s") without nulls; its child named "text" is
-   *                    large_utf8 ("U") without nulls. Other children are to be ignored if unknown.
-   *                    Copy what the corpus needs.
+   *                    large_utf8 ("U") without nulls. A plugin with the capability "columns" may
+   *                    get further children: float64 ("g", NaN where there is no value) or
+   *                    large_utf8 (empty where there is none), without nulls. Others are to be
+   *                    ignored if unknown. Copy what the corpus needs.
    *   params           Borrowed. JSON object that the schema of describe accepts.
    *   corpus           Out, owned by the host: released with release_corpus.
    */

@@ -49,7 +49,7 @@ impl Classifier for WordVotes {
         version: env!("CARGO_PKG_VERSION"),
         description: "Words vote with their class shares",
         licence: "MIT OR Apache-2.0",
-        capabilities: &["weights"],
+        capabilities: &["weights", "columns"],
     };
 
     fn prepare(params: Params, texts: &Texts<'_>, context: &Context<'_>) -> Result<Corpus, Error> {

@@ -85,7 +85,7 @@ impl Classifier for ComplementNb {
                       rows; cheap and strong on many words a text; bounded to 40 million classes \
                       times features (about 500 MB while fitting), an error past it",
         licence: "MIT OR Apache-2.0",
-        capabilities: &["weights", "threads"],
+        capabilities: &["weights", "threads", "columns"],
     };
 
     fn prepare(params: Params, texts: &Texts<'_>, context: &Context<'_>) -> Result<Corpus, Error> {

@@ -122,7 +122,7 @@ impl Classifier for Forest {
                       at most), bounded to 16 million rows times dimensions and 4 million rows \
                       times trees (about 600 MB a thread while fitting), an error past them",
         licence: "MIT OR Apache-2.0",
-        capabilities: &["weights", "threads"],
+        capabilities: &["weights", "threads", "columns"],
     };
 
     fn prepare(params: Params, texts: &Texts<'_>, context: &Context<'_>) -> Result<Corpus, Error> {

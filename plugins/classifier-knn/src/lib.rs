@@ -92,7 +92,7 @@ impl Classifier for Knn {
                       `max_rows` rows, bounded to 50 million of their words (about 500 MB), an \
                       error past it; time grows with rows times `max_rows`",
         licence: "MIT OR Apache-2.0",
-        capabilities: &["weights", "threads"],
+        capabilities: &["weights", "threads", "columns"],
     };
 
     fn prepare(params: Params, texts: &Texts<'_>, context: &Context<'_>) -> Result<Corpus, Error> {

@@ -46,7 +46,7 @@ impl Classifier for Linear {
         description: "Sparse word n-grams and multinomial logistic regression, calibrated within \
                       the training rows; fast, and the default",
         licence: "MIT OR Apache-2.0",
-        capabilities: &["weights", "threads"],
+        capabilities: &["weights", "threads", "columns"],
     };
 
     fn prepare(params: Params, texts: &Texts<'_>, context: &Context<'_>) -> Result<Corpus, Error> {

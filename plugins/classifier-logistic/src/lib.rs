@@ -85,7 +85,7 @@ impl Classifier for Logistic {
                       calibrated within the training rows; bounded to 4.5 million classes times \
                       dimensions (about 800 MB while fitting), an error past it",
         licence: "MIT OR Apache-2.0",
-        capabilities: &["weights", "threads"],
+        capabilities: &["weights", "threads", "columns"],
     };
 
     fn prepare(params: Params, texts: &Texts<'_>, context: &Context<'_>) -> Result<Corpus, Error> {

@@ -9,11 +9,28 @@ use plugin_abi::{ArrowArray, ArrowSchema};
 use crate::error::Error;
 
 /// The texts of a corpus, borrowed for the call of `prepare`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Texts<'a> {
     /// One entry more than there are texts, never falling, each on a character boundary.
     offsets: &'a [i64],
     text: &'a str,
+    columns: Vec<Column<'a>>,
+}
+
+/// A column beside the text, for plugins with the capability `columns`.
+#[derive(Debug, Clone)]
+pub struct Column<'a> {
+    pub name: &'a str,
+    pub values: ColumnValues<'a>,
+}
+
+/// One value a text.
+#[derive(Debug, Clone)]
+pub enum ColumnValues<'a> {
+    /// NaN where there is none.
+    Numbers(&'a [f64]),
+    /// Empty where there is none.
+    Words(Texts<'a>),
 }
 
 impl<'a> Texts<'a> {
@@ -30,7 +47,28 @@ impl<'a> Texts<'a> {
             }
             before = offset;
         }
-        Ok(Texts { offsets, text })
+        Ok(Texts { offsets, text, columns: Vec::new() })
+    }
+
+    /// Adds columns, for tests; each has one value a text.
+    pub fn with_columns(mut self, columns: Vec<Column<'a>>) -> Result<Texts<'a>, Error> {
+        for column in &columns {
+            let length = match &column.values {
+                ColumnValues::Numbers(numbers) => numbers.len(),
+                ColumnValues::Words(words) => words.len(),
+            };
+            if length != self.len() {
+                let name = column.name;
+                return Err(Error::invalid(format!("column `{name}` has not one value a text")));
+            }
+        }
+        self.columns = columns;
+        Ok(self)
+    }
+
+    /// What the pipeline gives beside the text, in its order.
+    pub fn columns(&self) -> &[Column<'a>] {
+        &self.columns
     }
 
     pub fn len(&self) -> usize {
@@ -55,7 +93,7 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// Reads the `text` child of the struct array that `prepare` gets.
+/// Reads the struct array that `prepare` gets: its child `text` and the further columns.
 ///
 /// # Safety
 ///
@@ -80,6 +118,8 @@ pub(crate) unsafe fn read_texts<'a>(
     if count == 0 || schema.children.is_null() || columns.children.is_null() {
         return Err(Error::invalid("the columns have no children"));
     }
+    let mut text = None;
+    let mut further = Vec::new();
     for child in 0..count {
         // SAFETY: a live struct array has `n_children` pointers to live children, or null ones.
         let (schema, array) = unsafe {
@@ -90,22 +130,36 @@ pub(crate) unsafe fn read_texts<'a>(
         };
         // SAFETY: as for the format above.
         let (name, format) = unsafe { (c_str(schema.name), c_str(schema.format)) };
-        if name != Some(c"text") {
+        let Some(name) = name.and_then(|name| name.to_str().ok()) else { continue };
+        if name == "text" {
+            if format != Some(c"U") || array.length != columns.length {
+                return Err(Error::invalid(
+                    "column `text` is not large_utf8 of the array's length",
+                ));
+            }
+            // SAFETY: the child is live for `'a`, and its format was just checked.
+            text = Some(unsafe { read_large_utf8(array, name)? });
             continue;
         }
-        if format != Some(c"U") || array.length != columns.length {
-            return Err(Error::invalid("column `text` is not large_utf8 of the array's length"));
-        }
-        // SAFETY: the child is live for `'a`, and its format was just checked.
-        return unsafe { read_large_utf8(array) };
+        // SAFETY: as for `text`.
+        let values = unsafe {
+            match format {
+                Some(format) if format == c"g" => ColumnValues::Numbers(read_values(array, name)?),
+                Some(format) if format == c"U" => {
+                    ColumnValues::Words(read_large_utf8(array, name)?)
+                }
+                _ => continue,
+            }
+        };
+        further.push(Column { name, values });
     }
-    Err(Error::invalid("there is no column `text`"))
+    text.ok_or_else(|| Error::invalid("there is no column `text`"))?.with_columns(further)
 }
 
 /// # Safety
 ///
 /// `array` is a live `large_utf8` array.
-unsafe fn read_large_utf8<'a>(array: &ArrowArray) -> Result<Texts<'a>, Error> {
+unsafe fn read_large_utf8<'a>(array: &ArrowArray, name: &str) -> Result<Texts<'a>, Error> {
     let (length, offset) = checked_extent(array, 3)?;
     if length == 0 {
         return Texts::new(&[0], "");
@@ -115,14 +169,14 @@ unsafe fn read_large_utf8<'a>(array: &ArrowArray) -> Result<Texts<'a>, Error> {
     let (offsets, bytes) = unsafe {
         let offsets = (*array.buffers.add(1)).cast::<i64>();
         if offsets.is_null() || !offsets.is_aligned() {
-            return Err(Error::invalid("column `text` has no aligned offsets"));
+            return Err(Error::invalid(format!("column `{name}` has no aligned offsets")));
         }
         (slice::from_raw_parts(offsets.add(offset), length + 1), *array.buffers.add(2))
     };
     let end = usize::try_from(offsets[length])
-        .map_err(|_| Error::invalid("column `text` has a negative offset"))?;
+        .map_err(|_| Error::invalid(format!("column `{name}` has a negative offset")))?;
     if end > 0 && bytes.is_null() {
-        return Err(Error::invalid("column `text` has no bytes"));
+        return Err(Error::invalid(format!("column `{name}` has no bytes")));
     }
     let bytes: &'a [u8] = if end == 0 {
         &[]
@@ -131,16 +185,16 @@ unsafe fn read_large_utf8<'a>(array: &ArrowArray) -> Result<Texts<'a>, Error> {
         unsafe { slice::from_raw_parts(bytes.cast::<u8>(), end) }
     };
     let text = std::str::from_utf8(bytes)
-        .map_err(|error| Error::invalid(format!("column `text` is not UTF-8: {error}")))?;
+        .map_err(|error| Error::invalid(format!("column `{name}` is not UTF-8: {error}")))?;
     Texts::new(offsets, text)
 }
 
-/// Reads an array of 4-byte values without nulls.
+/// Reads an array of numbers without nulls.
 ///
 /// # Safety
 ///
 /// `array` is null or points to a live primitive array of `T`'s width that stays valid for `'a`.
-pub(crate) unsafe fn read_values<'a, T: FourBytes>(
+pub(crate) unsafe fn read_values<'a, T: Plain>(
     array: *const ArrowArray,
     what: &str,
 ) -> Result<&'a [T], Error> {
@@ -162,10 +216,11 @@ pub(crate) unsafe fn read_values<'a, T: FourBytes>(
     }
 }
 
-/// Types every bit pattern of four bytes is a value of.
-pub(crate) trait FourBytes: Copy {}
-impl FourBytes for u32 {}
-impl FourBytes for f32 {}
+/// Types every bit pattern of their width is a value of.
+pub(crate) trait Plain: Copy {}
+impl Plain for u32 {}
+impl Plain for f32 {}
+impl Plain for f64 {}
 
 fn checked_extent(array: &ArrowArray, buffers: i64) -> Result<(usize, usize), Error> {
     if array.null_count > 0 {

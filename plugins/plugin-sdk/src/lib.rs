@@ -29,7 +29,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 pub use abi_table::fill_table;
-pub use arrow_in::Texts;
+pub use arrow_in::{Column, ColumnValues, Texts};
 pub use context::Context;
 pub use error::Error;
 /// For [`export!`] and for hosts in tests.

@@ -16,7 +16,8 @@ pub use plan::{
     validate as validate_params,
 };
 
-/// Texts in the memory layout of an Arrow `LargeUtf8` array without nulls.
+/// Texts in the memory layout of an Arrow `LargeUtf8` array without nulls, with what else is known
+/// of each record.
 ///
 /// `offsets` has one entry more than there are texts, starts at 0, and never falls; text `i` is
 /// `bytes[offsets[i]..offsets[i + 1]]` and is valid UTF-8.
@@ -24,6 +25,36 @@ pub use plan::{
 pub struct Texts {
     offsets: Vec<i64>,
     bytes: Vec<u8>,
+    further: Vec<FurtherColumn>,
+}
+
+/// A column beside the text, for plugins with the capability `columns`.
+#[derive(Debug, Clone)]
+pub struct FurtherColumn {
+    pub name: String,
+    pub values: FurtherValues,
+}
+
+/// One value a text.
+#[derive(Debug, Clone)]
+pub enum FurtherValues {
+    /// NaN where there is none.
+    Numbers(Vec<f64>),
+    /// Empty where there is none.
+    Words(Texts),
+}
+
+impl FurtherValues {
+    pub fn len(&self) -> usize {
+        match self {
+            FurtherValues::Numbers(numbers) => numbers.len(),
+            FurtherValues::Words(words) => words.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 impl Texts {
@@ -35,7 +66,22 @@ impl Texts {
             bytes.extend_from_slice(text.unwrap_or_default().as_bytes());
             offsets.push(bytes.len() as i64);
         }
-        Texts { offsets, bytes }
+        Texts { offsets, bytes, further: Vec::new() }
+    }
+
+    /// Adds columns with one value a text each.
+    ///
+    /// # Panics
+    ///
+    /// If a column has another length: texts and columns come from one frame.
+    pub fn with_columns(mut self, columns: Vec<FurtherColumn>) -> Texts {
+        assert!(columns.iter().all(|column| column.values.len() == self.len()), "one value a text");
+        self.further = columns;
+        self
+    }
+
+    pub fn columns(&self) -> &[FurtherColumn] {
+        &self.further
     }
 
     pub fn len(&self) -> usize {

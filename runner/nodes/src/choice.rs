@@ -1,11 +1,10 @@
 //! Finds out which classifier and parameters suit a data set, for `auto`.
 //!
-//! A bounded sample of the usable records is dealt into two halves. Every candidate learns from the
-//! first and is scored on the second by accuracy against the given labels; those that chance could
-//! have put behind the best swap the halves. Accuracy against labels of which a fifth is wrong
-//! still finds the setting that is best against the truth, which log-loss against them does not.
-//! A fit sees half the records where a fold sees four fifths, so eight candidates cost about what
-//! the folds themselves cost, and far less on a large data set.
+//! A bounded sample of the usable records is dealt into two halves. Candidates learn from the first
+//! and are scored on the second by accuracy against the given labels: first each plugin as it is,
+//! then the other settings of those that are not far behind. What chance could have put behind the
+//! best swaps the halves. Accuracy against labels of which a fifth is wrong still finds the setting
+//! that is best against the truth, which log-loss against them does not.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -15,16 +14,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use engine::classifier::{CallContext, ClassifierError, Corpus, FitRequest, Texts};
 use engine::{Artifact, Digest, NodeError, Outputs, RunContext};
 use plan::{ColumnType, Schema};
-use polars::prelude::{Column, DataFrame, Float64Chunked, IntoColumn, IntoSeries};
+use polars::prelude::{Column, DataFrame, Float64Chunked, IdxCa, IdxSize, IntoColumn, IntoSeries};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::classes::Classes;
 use crate::classifier::Candidate;
 use crate::columns::{string_column, strings};
+use crate::texts::texts_of;
 
 /// Most records of the sample.
-const MOST_RECORDS: usize = 40_000;
+const MOST_RECORDS: usize = 20_000;
+
+/// A plugin's other settings are not tried if the first is further behind than this share of the
+/// records, and than chance explains: no setting that a plugin proposes makes up so much.
+const HOPELESS: f64 = 0.03;
 
 /// Most candidates that swap halves, the best one included.
 const MOST_FINALISTS: usize = 3;
@@ -80,11 +84,13 @@ struct Trial {
     hits: [Option<Vec<bool>>; 2],
     /// Why it could not be scored.
     failure: Option<String>,
+    /// Kept from the first turn for the second.
+    corpus: Option<Box<dyn Corpus>>,
 }
 
 impl Trial {
     fn right(&self) -> usize {
-        self.hits.iter().flatten().flatten().filter(|hit| **hit).count()
+        self.hits.iter().flatten().map(|hits| right(hits)).sum()
     }
 
     fn scored(&self) -> usize {
@@ -114,12 +120,21 @@ pub(crate) fn choose(
     context: &RunContext<'_>,
 ) -> Result<Outputs, NodeError> {
     let classes = Classes::find(frame, context.taxonomy)?;
-    let sample = Sample::new(frame, &classes, seed)?;
+    let columns = candidates.first().map_or(&[][..], |candidate| &candidate.columns);
+    let sample = Sample::new(frame, columns, &classes, seed)?;
     let mut trials: Vec<Trial> = candidates.iter().map(|_| Trial::default()).collect();
-    let everybody: Vec<usize> = (0..candidates.len()).collect();
     let told = |share: f32| (context.progress)(share);
-    try_all(candidates, &everybody, &sample, 0, &mut trials, context, &|s| told(0.7 * s))?;
+    let (firsts, others): (Vec<usize>, Vec<usize>) =
+        (0..candidates.len()).partition(|&n| is_first(candidates, n));
+    try_all(candidates, &firsts, &sample, 0, &mut trials, context, &|s| told(0.3 * s))?;
+    let others = hopeful(candidates, &trials, &firsts, &others);
+    try_all(candidates, &others, &sample, 0, &mut trials, context, &|s| told(0.3 + 0.4 * s))?;
     let finalists = finalists(&trials);
+    for (n, trial) in trials.iter_mut().enumerate() {
+        if !finalists.contains(&n) {
+            trial.corpus = None;
+        }
+    }
     if finalists.len() > 1 {
         let told = |share: f32| told(0.7 + 0.3 * share);
         try_all(candidates, &finalists, &sample, 1, &mut trials, context, &told)?;
@@ -175,9 +190,13 @@ pub(crate) fn chosen<'a>(
 }
 
 impl Sample {
-    fn new(frame: &DataFrame, classes: &Classes, seed: u64) -> Result<Sample, NodeError> {
+    fn new(
+        frame: &DataFrame,
+        columns: &[String],
+        classes: &Classes,
+        seed: u64,
+    ) -> Result<Sample, NodeError> {
         let ids = strings(frame, "record_id")?;
-        let texts = strings(frame, "text")?;
         // The order depends on ids and seed alone, so any order of rows gives the same sample.
         let mut usable: Vec<(Digest, u32, usize)> = Vec::new();
         for (row, class) in classes.of_record.iter().enumerate() {
@@ -197,9 +216,10 @@ impl Sample {
             halves[*dealt % 2].push(position as u32);
             *dealt += 1;
         }
-        let rows = usable.iter().map(|(_, _, row)| texts.get(*row));
+        let rows: Vec<IdxSize> = usable.iter().map(|(_, _, row)| *row as IdxSize).collect();
+        let sampled = frame.take(&IdxCa::from_vec("rows".into(), rows))?;
         Ok(Sample {
-            texts: Texts::from_strs(rows),
+            texts: texts_of(&sampled, columns)?,
             labels: usable.iter().map(|(_, class, _)| *class).collect(),
             halves,
             class_count: classes.names.len() as u32,
@@ -257,13 +277,23 @@ fn try_all(
         threads: (context.threads / workers).max(1),
         cancel: context.cancel,
     };
+    let corpora: Vec<Mutex<Option<Box<dyn Corpus>>>> =
+        wanted.iter().map(|&n| Mutex::new(trials[n].corpus.take())).collect();
+    let one = |n: usize, prepared: Option<Box<dyn Corpus>>| {
+        let candidate = &candidates[n];
+        let corpus = match prepared {
+            Some(corpus) => corpus,
+            None => candidate.classifier.prepare(&sample.texts, &candidate.params, call)?,
+        };
+        let hits = sample.hits(corpus.as_ref(), turn, call)?;
+        Ok((corpus, hits))
+    };
     let work = || {
-        while let Some(&n) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let candidate = &candidates[n];
-            let outcome = candidate
-                .classifier
-                .prepare(&sample.texts, &candidate.params, call)
-                .and_then(|corpus| sample.hits(corpus.as_ref(), turn, call));
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(&n) = wanted.get(at) else { break };
+            let prepared = corpora[at].lock().unwrap_or_else(PoisonError::into_inner).take();
+            let outcome = one(n, prepared);
             let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
             done.push((n, outcome));
             told(done.len() as f32 / wanted.len() as f32);
@@ -277,7 +307,10 @@ fn try_all(
     });
     for (n, outcome) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
         match outcome {
-            Ok(hits) => trials[n].hits[turn] = Some(hits),
+            Ok((corpus, hits)) => {
+                trials[n].hits[turn] = Some(hits);
+                trials[n].corpus = Some(corpus);
+            }
             Err(ClassifierError::Cancelled) => return Err(NodeError::Cancelled),
             Err(error) => trials[n].failure = Some(error.to_string()),
         }
@@ -285,10 +318,44 @@ fn try_all(
     Ok(())
 }
 
+/// Whether a candidate is its plugin as it is, which comes before its other settings.
+fn is_first(candidates: &[Candidate], n: usize) -> bool {
+    n == 0 || candidates[n - 1].asked_as != candidates[n].asked_as
+}
+
+/// The other settings of plugins that are not hopelessly behind the best.
+fn hopeful(
+    candidates: &[Candidate],
+    trials: &[Trial],
+    firsts: &[usize],
+    others: &[usize],
+) -> Vec<usize> {
+    let hits = |n: usize| trials[n].hits[0].as_deref();
+    let best = firsts.iter().filter_map(|&n| hits(n)).max_by_key(|hits| right(hits));
+    let is_hopeful = |first: usize| match (best, hits(first)) {
+        (Some(best), Some(hits)) => {
+            let (behind, error) = behind(best, hits);
+            behind <= (HOPELESS * best.len() as f64).max(2.0 * STANDARD_ERRORS * error)
+        }
+        // Another setting may be within a bound that the first was past.
+        _ => true,
+    };
+    let first_of = |n: usize| (0..=n).rev().find(|&n| is_first(candidates, n)).unwrap_or(n);
+    others.iter().copied().filter(|&n| is_hopeful(first_of(n))).collect()
+}
+
+fn right(hits: &[bool]) -> usize {
+    hits.iter().filter(|hit| **hit).count()
+}
+
+/// How many records fewer a candidate has right than the best, and the standard error of that: the
+/// difference has the variance of the records on which they disagree (McNemar 1947).
+fn behind(best: &[bool], hits: &[bool]) -> (f64, f64) {
+    let differ = best.iter().zip(hits).filter(|(best, hit)| best != hit).count();
+    (right(best) as f64 - right(hits) as f64, (differ as f64).sqrt())
+}
+
 /// The best of the first turn and those too close behind to be told apart from it, best first.
-///
-/// The difference of two candidates has the variance of the records on which they disagree
-/// (McNemar 1947).
 fn finalists(trials: &[Trial]) -> Vec<usize> {
     let first = |n: usize| trials[n].hits[0].as_deref();
     let mut order: Vec<usize> = (0..trials.len()).filter(|&n| first(n).is_some()).collect();
@@ -296,12 +363,8 @@ fn finalists(trials: &[Trial]) -> Vec<usize> {
     let Some(best) = order.first().and_then(|&n| first(n)) else { return order };
     order.retain(|&n| {
         let Some(hits) = first(n) else { return false };
-        let (mut behind, mut differ) = (0_i64, 0_u32);
-        for (best, hit) in best.iter().zip(hits) {
-            behind += i64::from(*best) - i64::from(*hit);
-            differ += u32::from(best != hit);
-        }
-        behind as f64 <= STANDARD_ERRORS * f64::from(differ).sqrt()
+        let (behind, error) = behind(best, hits);
+        behind <= STANDARD_ERRORS * error
     });
     order.truncate(MOST_FINALISTS);
     order
@@ -344,7 +407,10 @@ fn table(candidates: &[Candidate], trials: &[Trial], best: usize) -> Result<Data
     let scored: Vec<u64> = trials.iter().map(|trial| trial.scored() as u64).collect();
     let accuracy: Float64Chunked = trials.iter().map(Trial::accuracy).collect();
     let chosen: Vec<bool> = (0..candidates.len()).map(|n| n == best).collect();
-    let failures = trials.iter().map(|trial| trial.failure.as_deref());
+    let failures = trials.iter().map(|trial| match &trial.failure {
+        None if trial.scored() == 0 => Some("not tried: its plugin is far behind"),
+        failure => failure.as_deref(),
+    });
     crate::columns::frame(vec![
         string_column("plugin", plugins),
         string_column("params", params.iter().map(|params| Some(params.as_str()))),

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use engine::classifier::Classifier;
 use engine::{FactContext, NodeError};
-use plan::{Finding, Isolation, Limits, PluginDescription, PluginRequest, World};
+use plan::{Finding, Isolation, Limits, PluginDescription, PluginRequest, Schema, World};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::kind::Making;
+use crate::texts;
 
 /// The word for "find it out".
 const AUTO: &str = "auto";
@@ -35,6 +36,9 @@ pub(crate) struct ClassifierSpec {
     /// plugin proposes.
     #[serde(default)]
     pub params: Value,
+    /// Columns beside the text that the plugin is given: words (strings, booleans) or numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     /// The plugins that `plugin: auto` tries; `linear`, `complement-nb` and `naive-bayes` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-relabel-key" = false))]
@@ -84,6 +88,8 @@ pub(crate) struct Candidate {
     pub classifier: Arc<dyn Classifier>,
     pub asked_as: String,
     pub params: Value,
+    /// Columns it is given beside the text.
+    pub columns: Vec<String>,
 }
 
 impl ClassifierSpec {
@@ -105,6 +111,25 @@ impl ClassifierSpec {
         PluginRequest { plugin, isolation, limits }
     }
 
+    /// [`ClassifierSpec::check`], and the further columns against the records to learn from.
+    pub fn check_with(
+        &self,
+        world: &dyn World,
+        pointer: &str,
+        records: Option<&Schema>,
+    ) -> Result<Vec<Described>, Vec<Finding>> {
+        let described = self.check(world, pointer)?;
+        let columns = self.columns.iter().enumerate();
+        let findings: Vec<Finding> = columns
+            .filter_map(|(n, column)| {
+                let (message, hint) = texts::unfit(column, &self.columns[..n], records?)?;
+                let finding = Finding::param(&format!("{pointer}/columns/{n}"), message);
+                Some(finding.with_hint(hint))
+            })
+            .collect();
+        if findings.is_empty() { Ok(described) } else { Err(findings) }
+    }
+
     /// Describes the plugin, or all that `auto` may choose from, and checks the parameters.
     pub fn check(&self, world: &dyn World, pointer: &str) -> Result<Vec<Described>, Vec<Finding>> {
         let at = |name: &str| format!("{pointer}/{name}");
@@ -123,6 +148,12 @@ impl ClassifierSpec {
         let (mut described, mut findings) = (Vec::new(), Vec::new());
         for name in self.names() {
             match world.plugin(&self.request(name)) {
+                Ok(plugin) if !(self.columns.is_empty() || plugin.reads_columns()) => {
+                    let message = format!("plugin `{}` reads the text alone", plugin.name);
+                    let hint =
+                        "leave `columns` out, or name a plugin with the capability `columns`";
+                    findings.push(Finding::param(&at("columns"), message).with_hint(hint));
+                }
                 Ok(plugin) => match self.params_of(&plugin, &at("params")) {
                     Ok(all) => described.extend(all.into_iter().map(|params| Described {
                         plugin: plugin.clone(),
@@ -211,6 +242,7 @@ impl ClassifierSpec {
                 classifier: Arc::clone(&classifier),
                 asked_as: name.to_owned(),
                 params,
+                columns: self.columns.clone(),
             }));
         }
         Ok(candidates)

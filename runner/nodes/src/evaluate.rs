@@ -16,6 +16,7 @@ use crate::columns::{STRING, frame_port, string_column, strings};
 use crate::kind::{Kind, Making, find_classifier};
 use crate::metrics::{Pairs, bootstrap};
 use crate::model::ModelBlob;
+use crate::texts::texts_of;
 
 const RESAMPLES: usize = 1000;
 
@@ -156,9 +157,9 @@ impl Node for EvaluateNode {
         categories.dedup();
         let truth: Vec<u32> =
             labels.iter().map(|label| index_of(&categories, label.unwrap_or_default())).collect();
-        let texts = Texts::from_strs(strings(gold, "text")?.iter());
         let mut predictions = Vec::new();
         for (n, blob) in blobs.iter().enumerate() {
+            let texts = texts_of(gold, &blob.header.columns)?;
             predictions.push(self.predict(blob, &texts, &categories, context)?);
             (context.progress)((n + 1) as f32 / blobs.len() as f32);
         }

@@ -23,6 +23,7 @@ mod model;
 mod predict;
 mod review_queue;
 mod source;
+mod texts;
 mod train;
 mod validate;
 

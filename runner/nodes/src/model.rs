@@ -1,9 +1,10 @@
 //! A trained classifier as one blob: a header that says what it is, then the plugin's own bytes.
 
 use engine::Digest;
-use plan::PluginDescription;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::classifier::Candidate;
 
 /// First bytes of a model blob; the digit is the format's version.
 const MAGIC: &[u8; 16] = b"relabel-model-1\n";
@@ -27,6 +28,9 @@ pub struct ModelHeader {
     pub plugin_version: String,
     pub plugin_file_digest: String,
     pub params: Value,
+    /// Columns beside the text that it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     pub seed: u64,
     /// Category of each class index.
     pub categories: Vec<String>,
@@ -66,11 +70,15 @@ impl ModelBlob {
     }
 }
 
-/// Plugin name, version and a short digest of its file and parameters.
-pub(crate) fn model_version(plugin: &PluginDescription, params: &Value) -> String {
+/// Plugin name, version and a short digest of its file, parameters and further columns.
+pub(crate) fn model_version(candidate: &Candidate) -> String {
+    let plugin = candidate.classifier.description();
     let mut facts = engine::Facts::new();
     facts.add("file", plugin.file_digest.clone());
-    facts.add_tree("params:", params);
+    facts.add_tree("params:", &candidate.params);
+    if !candidate.columns.is_empty() {
+        facts.add("columns", candidate.columns.clone());
+    }
     let digest: Digest = facts.key();
     format!("{} {} {}", plugin.name, plugin.version, digest.short())
 }
@@ -87,6 +95,7 @@ mod tests {
             plugin_version: "0.1.0".into(),
             plugin_file_digest: "00".into(),
             params: serde_json::json!({}),
+            columns: vec!["channel".into()],
             seed: 1,
             categories: vec!["a".into(), "b".into()],
             rows: 10,

@@ -9,7 +9,7 @@
 
 use std::any::Any;
 
-use engine::classifier::{Corpus, FitRequest, Texts};
+use engine::classifier::{Corpus, FitRequest};
 use engine::{
     Artifact, FactContext, Facts, Folds, Inputs, Node, NodeError, Outputs, Part, RunContext,
 };
@@ -24,6 +24,7 @@ use crate::classifier::{Candidate, ClassifierSpec, plugin_facts};
 use crate::columns::{INTEGER, STRING, frame_port, integers, strings};
 use crate::kind::{Kind, Making};
 use crate::model::model_version;
+use crate::texts::texts_of;
 use scores::Scores;
 
 mod scores;
@@ -62,7 +63,7 @@ impl Kind for Predict {
 
     fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
         let input = context.schema("input").cloned().unwrap_or_default();
-        let described = params.classifier.check(context.world, "/classifier")?;
+        let described = params.classifier.check_with(context.world, "/classifier", Some(&input))?;
         let Some(folds) = input.folds else {
             return Err(vec![
                 Finding::new(plan::At::Input("input"), "the number of folds is not known here")
@@ -132,7 +133,7 @@ impl Node for PredictNode {
         let frame = inputs.frame("input")?;
         let scores = Scores::gather(frame.height(), inputs.folds())?;
         let candidate = choice::chosen(&self.candidates, inputs.choice())?;
-        let version = model_version(candidate.classifier.description(), &candidate.params);
+        let version = model_version(candidate);
         let audit_run_id = audit_run_id(context, inputs)?;
         let table = scores.out_of_fold_frame(frame, context.taxonomy, &audit_run_id, &version)?;
         let mut outputs = Outputs::frame(table);
@@ -188,11 +189,11 @@ impl Folds for PredictNode {
             .map(|fold| fold.and_then(|fold| u32::try_from(fold).ok()))
             .collect::<Option<Vec<u32>>>()
             .ok_or_else(|| NodeError::input("some records have no fold_id"))?;
-        let texts = Texts::from_strs(strings(frame, "text")?.iter());
         let silent = |_: f32| {};
         let mut call = context.call();
         call.progress = &silent;
         let candidate = choice::chosen(&self.candidates, inputs.choice())?;
+        let texts = texts_of(frame, &candidate.columns)?;
         let corpus = candidate.classifier.prepare(&texts, &candidate.params, call)?;
         Ok(Box::new(SharedCorpus { corpus, classes, folds }))
     }

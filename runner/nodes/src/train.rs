@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use engine::classifier::{FitRequest, Texts};
+use engine::classifier::FitRequest;
 use engine::{Artifact, FactContext, Inputs, Node, NodeError, Outputs, RunContext};
 use plan::{CheckContext, Checked, Finding, InputPort, PortType, World};
 use schemars::JsonSchema;
@@ -11,9 +11,10 @@ use serde::Deserialize;
 use crate::choice;
 use crate::classes::Classes;
 use crate::classifier::{Candidate, ClassifierSpec, plugin_facts};
-use crate::columns::{STRING, frame_port, strings};
+use crate::columns::{STRING, frame_port};
 use crate::kind::{Kind, Making};
 use crate::model::{ModelBlob, ModelHeader, model_version};
+use crate::texts::texts_of;
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -52,7 +53,7 @@ impl Kind for Train {
                 Finding::new(plan::At::Input("input"), "`auto` needs the column `record_id`");
             return Err(vec![finding.with_hint("keep it, or name a plugin and its parameters")]);
         }
-        let described = params.classifier.check(context.world, "/classifier")?;
+        let described = params.classifier.check_with(context.world, "/classifier", input)?;
         let mut filled = context.params.clone();
         if !params.classifier.is_auto()
             && let [only] = described.as_slice()
@@ -101,7 +102,6 @@ impl Node for TrainNode {
                 labels.push(*class);
             }
         }
-        let texts = Texts::from_strs(strings(frame, "text")?.iter());
         let choice = if self.params.classifier.is_auto() {
             Some(choice::choose(&self.candidates, frame, self.params.seed, context)?)
         } else {
@@ -109,6 +109,7 @@ impl Node for TrainNode {
         };
         let candidate = choice::chosen(&self.candidates, choice.as_ref())?;
         let params = &candidate.params;
+        let texts = texts_of(frame, &candidate.columns)?;
         let corpus = candidate.classifier.prepare(&texts, params, context.call())?;
         let request = FitRequest {
             rows: &rows,
@@ -126,10 +127,11 @@ impl Node for TrainNode {
                 plugin_version: description.version.clone(),
                 plugin_file_digest: description.file_digest.clone(),
                 params: params.clone(),
+                columns: candidate.columns.clone(),
                 seed: self.params.seed,
                 categories: classes.names,
                 rows: rows.len() as u64,
-                model_version: model_version(description, params),
+                model_version: model_version(candidate),
             },
             model: model.save()?,
         };

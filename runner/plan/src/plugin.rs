@@ -89,6 +89,13 @@ pub struct PluginDescription {
     pub isolation: Isolation,
 }
 
+impl PluginDescription {
+    /// Whether it can be given columns beside the text.
+    pub fn reads_columns(&self) -> bool {
+        self.capabilities.iter().any(|name| name == "columns")
+    }
+}
+
 /// Why a plugin could not be described.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginProblem {

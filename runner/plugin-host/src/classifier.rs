@@ -97,7 +97,8 @@ impl HostClassifier {
         // JSON text escapes control characters, so NUL cannot be in it.
         let params = CString::new(params.to_string())
             .map_err(|_| failed(instance, OPERATION, "the parameters hold a NUL"))?;
-        let columns = BorrowedTexts::new(texts);
+        let columns = BorrowedTexts::new(texts)
+            .map_err(|_| failed(instance, OPERATION, "the name of a column holds a NUL"))?;
         let mut handle = std::ptr::null_mut();
         let mut error = abi::Error::empty();
         let status = with_context(context, |context| {

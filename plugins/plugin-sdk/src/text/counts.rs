@@ -9,7 +9,7 @@ use std::thread;
 use super::tokens::{TextSettings, Tokenizer};
 use crate::lanes::prefetch;
 use crate::threads::join;
-use crate::{Context, Error, Texts};
+use crate::{ColumnValues, Context, Error, Texts};
 
 /// Texts between two looks at the cancel flag.
 const ROWS_PER_CHECK: usize = 4096;
@@ -27,7 +27,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Reads all texts, in as many threads as the context allows.
+    /// Reads all texts and columns, in as many threads as the context allows.
     pub fn new(
         settings: TextSettings,
         texts: &Texts<'_>,
@@ -184,13 +184,24 @@ fn read_chunk(
             context.check()?;
         }
         let row_start = chunk.features.len();
-        tokenizer.features(texts.get(row), |hash| {
+        let mut emit = |hash| {
             batch.push(hash);
             if batch.len() == BATCH {
                 chunk.count(&batch, row_start);
                 batch.clear();
             }
-        });
+        };
+        tokenizer.features(texts.get(row), &mut emit);
+        for column in texts.columns() {
+            match &column.values {
+                ColumnValues::Numbers(numbers) => {
+                    tokenizer.number_of_column(column.name, numbers[row], &mut emit);
+                }
+                ColumnValues::Words(words) => {
+                    tokenizer.word_of_column(column.name, words.get(row), &mut emit);
+                }
+            }
+        }
         chunk.count(&batch, row_start);
         batch.clear();
         if chunk.features.len() > MOST_ENTRIES {

@@ -40,6 +40,7 @@ const fn byte_classes() -> [u8; 256] {
 const HASH_START: u64 = 0xcbf2_9ce4_8422_2325;
 const HASH_PRIME: u64 = 0x0000_0100_0000_01b3;
 const PAIR_SALT: u64 = 0x9e37_79b9_7f4a_7c15;
+const COLUMN_SALT: u64 = 0xd6e8_feb8_6659_fd93;
 const CHAR_SALT: u64 = 0xd6e8_feb8_6659_fd93;
 
 impl TextSettings {
@@ -119,6 +120,28 @@ impl Tokenizer {
             } else {
                 self.word(hash, &mut emit);
             }
+        }
+    }
+
+    /// Calls `emit` with the feature of a word in a column: each value is one of its own.
+    pub fn word_of_column(&self, column: &str, word: &str, mut emit: impl FnMut(u64)) {
+        if !word.is_empty() {
+            emit(self.bucket(of_column(column, word.as_bytes())));
+        }
+    }
+
+    /// Calls `emit` with two features of a number in a column: its octave, and its quarter of it.
+    ///
+    /// The bounds lie at fixed places, whatever the other numbers are: bounds that were learnt from
+    /// all rows would tell a model of the rows it is judged by. NaN has no feature.
+    pub fn number_of_column(&self, column: &str, number: f64, mut emit: impl FnMut(u64)) {
+        // Minus zero is zero.
+        let bits = (number + 0.0).to_bits();
+        for kept in [52, 50].iter().filter(|_| !number.is_nan()) {
+            let place = [*kept, 0, 0, 0, 0, 0, 0, 0, 0];
+            let mut bytes: [u8; 9] = place;
+            bytes[1..].copy_from_slice(&(bits >> kept).to_le_bytes());
+            emit(self.bucket(of_column(column, &bytes)));
         }
     }
 
@@ -214,6 +237,13 @@ impl Tokenizer {
 }
 
 #[inline]
+/// A feature no word has.
+fn of_column(column: &str, value: &[u8]) -> u64 {
+    let bytes = column.bytes().chain([0]).chain(value.iter().copied());
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(HASH_PRIME);
+    mix(mix(bytes.fold(HASH_START ^ COLUMN_SALT, step)))
+}
+
 fn mix(mut hash: u64) -> u64 {
     hash ^= hash >> 29;
     hash = hash.wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -277,5 +307,30 @@ mod tests {
         let hashed = TextSettings { hash_bits: 4, ..WORDS };
         let text: String = (0..100).map(|number| format!("w{number} ")).collect();
         assert!(features(hashed, &text).iter().all(|&feature| feature < 16));
+    }
+
+    #[test]
+    fn columns_have_features_of_their_own() {
+        let tokenizer = Tokenizer::new(WORDS);
+        let word = |column: &str, word: &str| {
+            let mut found = Vec::new();
+            tokenizer.word_of_column(column, word, |hash| found.push(hash));
+            found
+        };
+        let number = |number: f64| {
+            let mut found = Vec::new();
+            tokenizer.number_of_column("amount", number, |hash| found.push(hash));
+            found
+        };
+        assert_ne!(word("channel", "mail"), word("source", "mail"));
+        assert_ne!(word("channel", "mail"), features(WORDS, "mail"));
+        assert!(word("channel", "").is_empty() && number(f64::NAN).is_empty());
+        assert_eq!(number(-0.0), number(0.0));
+        assert_eq!(number(1000.0), number(1001.0), "one quarter of an octave");
+        // The same octave in another quarter, then another octave.
+        assert_eq!(number(4.0)[0], number(7.0)[0]);
+        assert_ne!(number(4.0)[1], number(7.0)[1]);
+        assert_ne!(number(4.0)[0], number(8.0)[0]);
+        assert_ne!(number(4.0)[0], number(-4.0)[0]);
     }
 }

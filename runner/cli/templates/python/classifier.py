@@ -17,7 +17,7 @@ class WordVotes(relabel.Plugin):
     version = "0.1.0"
     description = "Words vote with their class shares"
     licence = "MIT OR Apache-2.0"
-    capabilities = ("weights",)
+    capabilities = ("weights", "columns")
     params = {
         "smoothing": {
             "description": "Rows that each word is thought to have had in each class.",
@@ -27,10 +27,11 @@ class WordVotes(relabel.Plugin):
         },
     }
 
-    def prepare(self, texts, params, threads):
+    def prepare(self, texts, params, threads, columns):
         buckets = []
-        for text in texts:
+        for row, text in enumerate(texts):
             words = set(re.findall(r"\w+", text.lower()))
+            words.update(f"{name}={values[row]}" for name, values in columns.items())
             hashes = sorted({zlib.crc32(word.encode()) % BUCKETS for word in words})
             buckets.append(np.array(hashes + [BUCKETS], dtype=np.int64))
         return buckets, params["smoothing"]

@@ -6,6 +6,7 @@
 //! and prints what came out.
 
 mod calls;
+mod columns;
 mod data;
 mod describe;
 mod inputs;
@@ -50,7 +51,7 @@ pub struct Report {
 type CheckResult = Result<Verdict, Failure>;
 
 /// All checks, the simple ones first; a plugin author reads failures from the top.
-pub const CHECKS: [Check; 17] = [
+pub const CHECKS: [Check; 18] = [
     Check {
         name: "description",
         meaning: "name, version, licence and every parameter are described",
@@ -86,6 +87,11 @@ pub const CHECKS: [Check; 17] = [
         name: "weights",
         meaning: "weights of 1 change nothing, and 2 pulls as a doubled row does",
         run: learning::weights,
+    },
+    Check {
+        name: "columns",
+        meaning: "columns beside the text are learnt from, or change nothing",
+        run: columns::columns,
     },
     Check {
         name: "saved-model",

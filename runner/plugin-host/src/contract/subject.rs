@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use engine::classifier::{
-    CallContext, Cancel, Classifier, ClassifierError, Corpus, FitRequest, Model, Texts,
-    fill_defaults,
+    CallContext, Cancel, Classifier, ClassifierError, Corpus, FitRequest, FurtherColumn, Model,
+    Texts, fill_defaults,
 };
 use serde_json::{Value, json};
 
@@ -93,7 +93,17 @@ impl<'a> Subject<'a> {
     }
 
     pub fn prepare(&self, texts: &[String], threads: usize) -> Result<Box<dyn Corpus>, Failure> {
-        let texts = texts_of(texts);
+        self.prepare_with(texts, Vec::new(), threads)
+    }
+
+    /// The same with further columns.
+    pub fn prepare_with(
+        &self,
+        texts: &[String],
+        columns: Vec<FurtherColumn>,
+        threads: usize,
+    ) -> Result<Box<dyn Corpus>, Failure> {
+        let texts = texts_of(texts).with_columns(columns);
         Ok(quietly(threads, |context| self.plugin.prepare(&texts, &self.params, context))?)
     }
 

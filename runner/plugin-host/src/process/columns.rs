@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, BinaryArray, FixedSizeListArray, Float32Array, LargeBinaryArray,
+    Array, ArrayRef, BinaryArray, FixedSizeListArray, Float32Array, Float64Array, LargeBinaryArray,
     LargeStringArray, RecordBatch, UInt32Array,
 };
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema};
-use engine::classifier::{FitRequest, Texts};
+use engine::classifier::{FitRequest, FurtherColumn, FurtherValues, Texts};
 
 use super::wire::Message;
 
@@ -25,11 +25,16 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
 }
 
-/// The column of `prepare`, in at least one batch.
+/// The columns of `prepare`, in at least one batch.
 pub(crate) fn texts(texts: &Texts) -> Batches {
-    let offsets = OffsetBuffer::new(ScalarBuffer::from(texts.offsets().to_vec()));
-    let bytes = Buffer::from_vec(texts.bytes().to_vec());
-    let array = LargeStringArray::try_new(offsets, bytes, None)?;
+    let mut columns = vec![("text", strings(texts)?)];
+    for further in texts.columns() {
+        let array: ArrayRef = match &further.values {
+            FurtherValues::Numbers(numbers) => Arc::new(Float64Array::from(numbers.clone())),
+            FurtherValues::Words(words) => strings(words)?,
+        };
+        columns.push((&further.name, array));
+    }
     let mut batches = Vec::new();
     let mut start = 0;
     loop {
@@ -38,13 +43,20 @@ pub(crate) fn texts(texts: &Texts) -> Batches {
         // At least one text, however long it is.
         let fitting = ends.iter().take_while(|end| **end <= limit).count().max(1);
         let length = fitting.min(ends.len());
-        batches.push(batch(vec![("text", Arc::new(array.slice(start, length)))])?);
+        let part = columns.iter().map(|(name, array)| (*name, array.slice(start, length)));
+        batches.push(batch(part.collect())?);
         start += length;
         if start >= texts.len() {
             break;
         }
     }
     Ok(batches)
+}
+
+fn strings(texts: &Texts) -> Result<ArrayRef, ArrowError> {
+    let offsets = OffsetBuffer::new(ScalarBuffer::from(texts.offsets().to_vec()));
+    let bytes = Buffer::from_vec(texts.bytes().to_vec());
+    Ok(Arc::new(LargeStringArray::try_new(offsets, bytes, None)?))
 }
 
 /// The columns of `fit`.
@@ -104,9 +116,29 @@ fn required<'a, A: Array + 'static>(
     column(message, name)?.ok_or_else(|| format!("there is no column `{name}`"))
 }
 
+/// The texts of `prepare` with the further columns.
 pub(crate) fn read_texts(message: &Message) -> Result<Texts, String> {
-    let arrays: Vec<&LargeStringArray> = required(message, "text")?;
-    Ok(Texts::from_strs(arrays.into_iter().flat_map(|array| array.iter())))
+    let words = |arrays: Vec<&LargeStringArray>| {
+        Texts::from_strs(arrays.into_iter().flat_map(|array| array.iter()))
+    };
+    let mut further = Vec::new();
+    let schema = message.batches.first().map(RecordBatch::schema);
+    for field in schema.iter().flat_map(|schema| schema.fields().iter()) {
+        let name = field.name();
+        let values = match field.data_type() {
+            DataType::Float64 => {
+                let arrays: Vec<&Float64Array> = required(message, name)?;
+                let numbers = arrays.into_iter().flat_map(|array| array.values().iter().copied());
+                FurtherValues::Numbers(numbers.collect())
+            }
+            DataType::LargeUtf8 if name != "text" => {
+                FurtherValues::Words(words(required(message, name)?))
+            }
+            _ => continue,
+        };
+        further.push(FurtherColumn { name: name.clone(), values });
+    }
+    Ok(words(required(message, "text")?).with_columns(further))
 }
 
 pub(crate) fn read_integers(message: &Message, name: &str) -> Result<Vec<u32>, String> {

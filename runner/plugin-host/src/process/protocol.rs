@@ -14,7 +14,7 @@
 //! | operation | header beside `request`, `operation` | columns | answer |
 //! | --- | --- | --- | --- |
 //! | describe | `protocol`: the highest the host speaks | | header: `protocol`, `name`, `version`, `description`, `licence`, `capabilities`, `params_schema` |
-//! | prepare | `corpus`, `params`, `threads` | `text`: large_utf8; others may follow | |
+//! | prepare | `corpus`, `params`, `threads` | `text`: large_utf8; further columns (see below) | |
 //! | fit | `corpus`, `model`, `class_count`, `seed`, `threads` | `rows`, `labels`: uint32; `weights`: float32, optional | |
 //! | predict | `corpus`, `model`, `threads` | `rows`: uint32 | `scores`: fixed_size_list of `class_count` float32, one a row |
 //! | save | `model` | | `bytes`: large_binary or binary, one row |
@@ -22,7 +22,9 @@
 //! | release | `corpus` or `model` | | |
 //!
 //! `corpus` and `model` are integers the host chooses, unique in the life of the process. No column
-//! has nulls. `describe` comes first in every process. Unknown keys of a header are ignored.
+//! has nulls. Further columns of `prepare` are float64, with NaN where there is no value, or
+//! large_utf8, empty where there is none; a plugin has the capability `columns` to be given any, and
+//! ignores those it does not know. `describe` comes first in every process. Unknown keys of a header are ignored.
 //!
 //! The header of an answer has `status`, and `message` when that is not `ok`:
 //!

@@ -26,7 +26,7 @@ const MARKER: [u8; 4] = [0xff; 4];
 /// Headers with their JSON Schema are far below.
 const LONGEST_METADATA: u32 = 16 << 20;
 const MOST_BATCHES: usize = 1 << 16;
-const MOST_COLUMNS: usize = 16;
+const MOST_COLUMNS: usize = 1024;
 /// So much of what is no message is shown.
 const SHOWN: usize = 80;
 
@@ -173,6 +173,7 @@ fn read_schema(part: arrow_ipc::Message<'_>) -> Result<Schema, WireError> {
                 kind,
                 DataType::UInt32
                     | DataType::Float32
+                    | DataType::Float64
                     | DataType::LargeUtf8
                     | DataType::Binary
                     | DataType::LargeBinary
