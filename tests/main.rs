@@ -5,6 +5,7 @@
 mod auto;
 mod bad_input;
 mod bad_plugins;
+mod brought;
 mod cache;
 mod check;
 mod columns;

@@ -17,10 +17,12 @@
 //!    [`Dataset::label_quality_scores`] and [`rank()`] order.
 //! 4. [`calibrate`], [`estimate_joint`], [`estimate_latent`], [`class_summaries`] and
 //!    [`class_overlaps`] describe the noise from the joint alone.
+//! 5. [`Temperature`] and [`Isotonic`] make probabilities mean what they say.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod calibrators;
 mod dataset;
 mod error;
 mod evidence;
@@ -38,6 +40,7 @@ mod scores;
 mod selection;
 mod summary;
 
+pub use calibrators::{Isotonic, Temperature};
 pub use dataset::{Dataset, MISSING};
 pub use error::Error;
 pub use evidence::{Collision, EstimationMethod, Evidence};

@@ -1,11 +1,15 @@
-//! `predict`: out-of-fold probabilities from a classifier plugin.
+//! `predict`: out-of-fold probabilities, from a classifier plugin or brought in a file.
 //!
-//! One unit a fold: its model is fitted on the usable records of the other folds and scores all
+//! With a plugin, one unit a fold: its model is fitted on the usable records of the other folds and scores all
 //! records of its own. A record is usable if its text is valid and its label is a class: in the
 //! taxonomy, where there is one. Every record gets a prediction, also one that nothing was learnt
 //! from, so a label outside the taxonomy is proposed a category inside it.
 //!
-//! With `auto` a unit of its own finds out, before the folds, what they use.
+//! With `auto` a unit of its own finds out, before the folds, what they use. With `probabilities`
+//! nothing is fitted, there is one unit, and no folds are needed.
+//!
+//! `calibrate` works on probabilities that are there, in the unit that puts the folds together, so
+//! another choice of it fits no model anew.
 
 use std::any::Any;
 
@@ -25,15 +29,37 @@ use crate::columns::{INTEGER, STRING, frame_port, integers, strings};
 use crate::kind::{Kind, Making};
 use crate::model::model_version;
 use crate::texts::texts_of;
-use scores::Scores;
+use brought::{Brought, Categories};
+use calibration::{Calibrate, calibrated};
+use scores::{Scores, reliability_frame, reliability_schema};
 
-mod scores;
+mod brought;
+pub(crate) mod calibration;
+mod npy;
+pub(crate) mod scores;
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Params {
     /// The classifier plugin that makes the predictions.
-    classifier: ClassifierSpec,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "ClassifierSpec")]
+    classifier: Option<ClassifierSpec>,
+    /// In place of `classifier`: a file with out-of-fold probabilities. Parquet or CSV with
+    /// record_id and a column for each category, or NPY of [records, categories] in input order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", extend("x-relabel-key" = false))]
+    probabilities: Option<String>,
+    /// The category of each column of an NPY file, as a list or a JSON file with one; for a table,
+    /// the columns that are categories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Categories", extend("x-relabel-key" = false))]
+    categories: Option<Categories>,
+    /// Calibration of the out-of-fold probabilities against the given labels, for each fold by the
+    /// other folds. A plugin's own `calibrate` works inside its training rows and comes before.
+    #[serde(default)]
+    #[schemars(extend("x-relabel-key" = false))]
+    calibrate: Calibrate,
     #[serde(default = "default_seed")]
     seed: u64,
 }
@@ -42,72 +68,129 @@ fn default_seed() -> u64 {
     42
 }
 
+impl Params {
+    fn brought(&self) -> Option<Brought> {
+        let path = self.probabilities.clone()?;
+        Some(Brought { path, categories: self.categories.clone() })
+    }
+
+    /// Where the probabilities come from, which must be one thing or the other.
+    fn check_origin(&self) -> Result<(), Vec<Finding>> {
+        let finding = match (&self.classifier, &self.probabilities, &self.categories) {
+            (Some(_), Some(_), _) => {
+                Finding::param("/probabilities", "`probabilities` takes the place of `classifier`")
+                    .with_hint("leave one of them out")
+            }
+            (None, None, _) => Finding::new(plan::At::Node, "`classifier` is missing").with_hint(
+                "name one, such as `classifier: {plugin: linear}`, or a file with `probabilities`",
+            ),
+            (_, None, Some(_)) => {
+                Finding::param("/categories", "`categories` goes with `probabilities`")
+                    .with_hint("a classifier takes its categories from the labels")
+            }
+            _ => return Ok(()),
+        };
+        Err(vec![finding])
+    }
+}
+
 pub(crate) struct Predict;
 
 impl Kind for Predict {
     type Params = Params;
 
     const NAME: &'static str = "predict";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "Out-of-fold predictions; probabilities on `probabilities`.";
 
     fn input_ports() -> Vec<InputPort> {
-        let columns =
-            [("record_id", STRING), ("text", STRING), ("label", STRING), ("fold_id", INTEGER)];
+        let columns = [("record_id", STRING), ("text", STRING), ("label", STRING)];
         vec![frame_port("input", "records with fold_id, from a `kfold`", &columns)]
     }
 
     fn output_ports() -> Vec<&'static str> {
-        vec!["", "probabilities", choice::CHOICE]
+        vec!["", "probabilities", "reliability", choice::CHOICE]
     }
 
     fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
+        params.check_origin()?;
         let input = context.schema("input").cloned().unwrap_or_default();
-        let described = params.classifier.check_with(context.world, "/classifier", Some(&input))?;
-        let Some(folds) = input.folds else {
+        let mut probabilities = Schema::new([("record_id", ColumnType::String)]);
+        probabilities.open = true;
+        let mut checked = Checked {
+            outputs: vec![
+                ("", PortType::Frame(out_of_fold_schema(input.clone()))),
+                ("probabilities", PortType::Frame(probabilities)),
+                ("reliability", PortType::Frame(reliability_schema())),
+            ],
+            ..Checked::default()
+        };
+        if let Some(brought) = params.brought() {
+            let base_dir = context.world.base_dir();
+            brought.check(base_dir, context.taxonomy).map_err(|finding| vec![finding])?;
+        }
+        let Some(classifier) = &params.classifier else { return Ok(checked) };
+        let described = classifier.check_with(context.world, "/classifier", Some(&input))?;
+        let typed = input.get("fold_id").is_some_and(|found| INTEGER.contains(&found));
+        let Some(folds) = input.folds.filter(|_| typed) else {
             return Err(vec![
                 Finding::new(plan::At::Input("input"), "the number of folds is not known here")
                     .with_hint("put a `kfold` node before this one"),
             ]);
         };
-        let mut schema = input;
-        schema.remove("label");
-        schema.set("original_label", ColumnType::String);
-        schema.set("given_label", ColumnType::String);
-        schema.set("predicted_label", ColumnType::String);
-        schema.set("prediction_confidence", ColumnType::Float);
-        schema.set("given_confidence", ColumnType::Float);
-        schema.set("predicted_in_taxonomy", ColumnType::Boolean);
-        schema.set("audit_run_id", ColumnType::String);
-        schema.set("model_version", ColumnType::String);
-        let mut probabilities = Schema::new([("record_id", ColumnType::String)]);
-        probabilities.open = true;
         let mut filled = context.params.clone();
-        let mut outputs =
-            vec![("", PortType::Frame(schema)), ("probabilities", PortType::Frame(probabilities))];
-        let choice = params.classifier.is_auto();
-        if choice {
-            outputs.push((choice::CHOICE, PortType::Frame(choice::schema())));
+        checked.choice = classifier.is_auto();
+        if checked.choice {
+            checked.outputs.push((choice::CHOICE, PortType::Frame(choice::schema())));
         } else if let [only] = described.as_slice() {
             filled["classifier"]["params"] = only.params.clone();
         }
-        let mut plugins: Vec<_> = described.into_iter().map(|one| one.plugin).collect();
-        plugins.dedup();
-        Ok(Checked { outputs, plugins, params: Some(filled), warnings: Vec::new(), folds, choice })
+        checked.plugins = described.into_iter().map(|one| one.plugin).collect();
+        checked.plugins.dedup();
+        (checked.folds, checked.params) = (folds, Some(filled));
+        Ok(checked)
     }
 
     fn check_alone(params: &Params, world: &dyn World) -> Vec<Finding> {
-        params.classifier.check(world, "/classifier").err().unwrap_or_default()
+        if let Err(findings) = params.check_origin() {
+            return findings;
+        }
+        let checked = params.classifier.as_ref().map(|one| one.check(world, "/classifier"));
+        checked.and_then(Result::err).unwrap_or_default()
     }
 
     fn node(params: Params, making: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {
-        let candidates = params.classifier.candidates(making)?;
-        Ok(Box::new(PredictNode { params, candidates }))
+        let candidates = match &params.classifier {
+            Some(classifier) => classifier.candidates(making)?,
+            None => Vec::new(),
+        };
+        let brought = params.brought();
+        Ok(Box::new(PredictNode { params, candidates, brought }))
     }
+}
+
+/// The columns of an out-of-fold frame, given those of the records.
+pub(crate) fn out_of_fold_schema(mut schema: Schema) -> Schema {
+    schema.remove("label");
+    for (name, column_type) in [
+        ("original_label", ColumnType::String),
+        ("given_label", ColumnType::String),
+        ("predicted_label", ColumnType::String),
+        ("prediction_confidence", ColumnType::Float),
+        ("given_confidence", ColumnType::Float),
+        ("predicted_in_taxonomy", ColumnType::Boolean),
+        ("audit_run_id", ColumnType::String),
+        ("model_version", ColumnType::String),
+    ] {
+        schema.set(name, column_type);
+    }
+    schema
 }
 
 struct PredictNode {
     params: Params,
+    /// A file in place of a classifier.
+    brought: Option<Brought>,
     /// What `auto` chooses from; the only one where there is nothing to choose.
     candidates: Vec<Candidate>,
 }
@@ -121,9 +204,16 @@ struct SharedCorpus {
 
 impl Node for PredictNode {
     fn facts(&self, context: &mut FactContext<'_>) -> Result<(), NodeError> {
+        let auto = self.params.classifier.as_ref().is_some_and(ClassifierSpec::is_auto);
         // With a choice, folds depend on its result; it depends on all it chose from.
-        if !self.params.classifier.is_auto() || context.part == Part::Choice {
+        if !auto || context.part == Part::Choice {
             plugin_facts(&self.candidates, context);
+        }
+        if let Some(brought) = &self.brought {
+            brought.facts(context)?;
+        }
+        if context.part == Part::Whole && self.params.calibrate != Calibrate::None {
+            context.facts.add("param:calibrate", self.params.calibrate.word());
         }
         context.taxonomy();
         Ok(())
@@ -131,19 +221,34 @@ impl Node for PredictNode {
 
     fn run(&self, context: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
         let frame = inputs.frame("input")?;
-        let scores = Scores::gather(frame.height(), inputs.folds())?;
-        let candidate = choice::chosen(&self.candidates, inputs.choice())?;
-        let version = model_version(candidate);
+        let (scores, version, renormalised) = self.probabilities(context, inputs)?;
+        let labels = strings(frame, "label")?;
+        let calibrate = self.params.calibrate;
+        let raw = match calibrate {
+            Calibrate::None => None,
+            _ => scores.quality(labels),
+        };
+        let scores = calibrated(scores, calibrate, frame)?;
         let audit_run_id = audit_run_id(context, inputs)?;
         let table = scores.out_of_fold_frame(frame, context.taxonomy, &audit_run_id, &version)?;
         let mut outputs = Outputs::frame(table);
-        if let Some(quality) = scores.quality(strings(frame, "label")?) {
-            outputs.metric("out-of-fold accuracy against given labels", quality.accuracy);
-            outputs.metric("log-loss against given labels", quality.log_loss);
-            outputs.metric("expected calibration error", quality.calibration_error);
+        if renormalised > 0 {
+            let text = format!("{renormalised} rows of probabilities did not quite sum to 1");
+            outputs.warn(text, Some("they were divided by their sums; more digits would help"));
+        }
+        let quality = scores.quality(labels);
+        if let Some(quality) = &quality {
+            quality.note(&mut outputs);
+        }
+        if let Some(raw) = raw {
+            outputs.metric("log-loss before calibration", raw.log_loss);
+            outputs.metric("expected calibration error before calibration", raw.calibration_error);
         }
         let probabilities = scores.probabilities_frame(frame)?;
-        outputs = outputs.with("probabilities", Artifact::Frame(probabilities));
+        let reliability = reliability_frame(quality.as_ref())?;
+        outputs = outputs
+            .with("probabilities", Artifact::Frame(probabilities))
+            .with("reliability", Artifact::Frame(reliability));
         if let Some(Artifact::Frame(tried)) = inputs.choice().and_then(|c| c.get(choice::CHOICE)) {
             outputs = outputs.with(choice::CHOICE, Artifact::Frame(tried.clone()));
         }
@@ -151,7 +256,27 @@ impl Node for PredictNode {
     }
 
     fn folds(&self) -> Option<&dyn Folds> {
-        Some(self)
+        self.brought.is_none().then_some(self)
+    }
+}
+
+impl PredictNode {
+    /// The probabilities as they come, the version of what made them, and how many rows of a file
+    /// had to be divided by their sum.
+    fn probabilities(
+        &self,
+        context: &RunContext<'_>,
+        inputs: &Inputs,
+    ) -> Result<(Scores, String, usize), NodeError> {
+        let frame = inputs.frame("input")?;
+        if let Some(brought) = &self.brought {
+            let read = brought.read(context.base_dir, frame, context.taxonomy)?;
+            return Ok((read.scores, format!("probabilities {}", read.version), read.renormalised));
+        }
+        let scores = Scores::gather(frame.height(), inputs.folds())?;
+        let candidate = choice::chosen(&self.candidates, inputs.choice())?;
+        let version = model_version(candidate);
+        Ok((scores, version, 0))
     }
 }
 

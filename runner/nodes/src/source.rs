@@ -11,8 +11,8 @@ use serde::Deserialize;
 use crate::columns::{listed, string_column};
 use crate::kind::{Kind, Making};
 
-mod bytes;
-mod table;
+pub(crate) mod bytes;
+pub(crate) mod table;
 mod text_rows;
 
 use bytes::{Format, matching_files, read_bytes};

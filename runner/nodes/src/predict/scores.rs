@@ -1,7 +1,7 @@
-//! Probabilities of all records put together from the folds, and the frames made of them.
+//! Probabilities of all records, wherever they come from, and the frames made of them.
 
 use engine::{Artifact, NodeError, Outputs};
-use plan::Taxonomy;
+use plan::{ColumnType, Schema, Taxonomy};
 use polars::prelude::*;
 
 use crate::columns::{integers, string_column, strings};
@@ -13,18 +13,64 @@ const CALIBRATION_BINS: usize = 15;
 const SMALLEST_PROBABILITY: f64 = 1e-15;
 
 /// How good probabilities are, against the given labels.
-pub(super) struct Quality {
+pub(crate) struct Quality {
     pub accuracy: f64,
     /// Mean of the negative natural logarithm of the given label's probability.
     pub log_loss: f64,
     /// Mean distance of confidence and accuracy over bins of confidence, 0 to 1.
     pub calibration_error: f64,
+    bins: [Bin; CALIBRATION_BINS],
+}
+
+/// Records whose confidence lies in one bin.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bin {
+    records: u64,
+    hits: u64,
+    confidence: f64,
+}
+
+impl Quality {
+    /// Puts the metrics into a unit's notes.
+    pub fn note(&self, outputs: &mut Outputs) {
+        outputs.metric("out-of-fold accuracy against given labels", self.accuracy);
+        outputs.metric("log-loss against given labels", self.log_loss);
+        outputs.metric("expected calibration error", self.calibration_error);
+    }
+}
+
+/// The schema of the port `reliability`.
+pub(crate) fn reliability_schema() -> Schema {
+    Schema::new([
+        ("low", ColumnType::Float),
+        ("high", ColumnType::Float),
+        ("records", ColumnType::Integer),
+        ("confidence", ColumnType::Float),
+        ("accuracy", ColumnType::Float),
+    ])
+}
+
+/// How often predictions are right, by confidence: a row for each of 15 bins of equal width, with
+/// mean confidence and accuracy against the given labels, null where a bin is empty.
+pub(crate) fn reliability_frame(quality: Option<&Quality>) -> Result<DataFrame, NodeError> {
+    let bins = quality.map_or([Bin::default(); CALIBRATION_BINS], |quality| quality.bins);
+    let edge = |n: usize| n as f64 / CALIBRATION_BINS as f64;
+    let mean = |sum: f64, bin: &Bin| (bin.records > 0).then(|| sum / bin.records as f64);
+    let numbers = |name: &str, values: Vec<Option<f64>>| Column::new(name.into(), values);
+    crate::columns::frame(vec![
+        numbers("low", (0..CALIBRATION_BINS).map(|n| Some(edge(n))).collect()),
+        numbers("high", (0..CALIBRATION_BINS).map(|n| Some(edge(n + 1))).collect()),
+        Column::new("records".into(), bins.iter().map(|b| b.records as i64).collect::<Vec<_>>()),
+        numbers("confidence", bins.iter().map(|bin| mean(bin.confidence, bin)).collect()),
+        numbers("accuracy", bins.iter().map(|bin| mean(bin.hits as f64, bin)).collect()),
+    ])
 }
 
 /// Probabilities of all records, by class: `values[class][record]`.
-pub(super) struct Scores {
-    names: Vec<String>,
-    values: Vec<Vec<f32>>,
+pub(crate) struct Scores {
+    /// The categories, sorted.
+    pub names: Vec<String>,
+    pub values: Vec<Vec<f32>>,
 }
 
 impl Scores {
@@ -61,7 +107,7 @@ impl Scores {
     }
 
     /// The most probable class of a record; the first on a tie.
-    fn best(&self, row: usize) -> usize {
+    pub fn best(&self, row: usize) -> usize {
         let mut best = 0;
         for class in 1..self.names.len() {
             if self.values[class][row] > self.values[best][row] {
@@ -71,31 +117,33 @@ impl Scores {
         best
     }
 
-    fn class_of(&self, label: &str) -> Option<usize> {
+    pub fn class_of(&self, label: &str) -> Option<usize> {
         self.names.binary_search_by(|name| name.as_str().cmp(label)).ok()
     }
 
     /// How good the probabilities are for the records with a known label; `None` without any.
     pub fn quality(&self, labels: &StringChunked) -> Option<Quality> {
-        let mut bins = [(0.0_f64, 0.0_f64); CALIBRATION_BINS];
+        let mut bins = [Bin::default(); CALIBRATION_BINS];
         let (mut right, mut all, mut loss) = (0.0, 0.0, 0.0);
         for (row, label) in labels.iter().enumerate() {
             let Some(class) = label.and_then(|label| self.class_of(label)) else { continue };
             let best = self.best(row);
             let confidence = f64::from(self.values[best][row]);
-            let hit = f64::from(u8::from(best == class));
             let bin = (confidence * CALIBRATION_BINS as f64) as usize;
             let bin = &mut bins[bin.min(CALIBRATION_BINS - 1)];
-            *bin = (bin.0 + hit, bin.1 + confidence);
+            bin.records += 1;
+            bin.hits += u64::from(best == class);
+            bin.confidence += confidence;
             loss -= f64::from(self.values[class][row]).max(SMALLEST_PROBABILITY).ln();
-            right += hit;
+            right += f64::from(u8::from(best == class));
             all += 1.0;
         }
-        let off: f64 = bins.iter().map(|(hits, confidence)| (hits - confidence).abs()).sum();
+        let off: f64 = bins.iter().map(|bin| (bin.hits as f64 - bin.confidence).abs()).sum();
         (all > 0.0).then(|| Quality {
             accuracy: right / all,
             log_loss: loss / all,
             calibration_error: off / all,
+            bins,
         })
     }
 

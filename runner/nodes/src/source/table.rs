@@ -25,7 +25,7 @@ fn delimiter(format: Format) -> u8 {
 }
 
 /// The file's columns without reading its rows; true if more may come with the rows.
-pub(super) fn peek(
+pub(crate) fn peek(
     file: &Path,
     format: Format,
 ) -> Result<(Vec<(String, ColumnType)>, bool), NodeError> {
@@ -56,7 +56,7 @@ pub(super) fn peek(
 }
 
 /// All rows of a file; rows that cannot be read are apart.
-pub(super) fn read(
+pub(crate) fn read(
     bytes: &[u8],
     format: Format,
     name: &str,
