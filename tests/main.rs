@@ -9,6 +9,7 @@ mod brought;
 mod cache;
 mod check;
 mod columns;
+mod combine;
 mod control;
 mod crash;
 mod crash_points;

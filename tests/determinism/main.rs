@@ -27,8 +27,9 @@ nodes:
   linear: {kind: predict, input: folds, classifier: {plugin: linear, params: {epochs: 1}}}
   bayes: {kind: predict, input: folds, classifier: {plugin: naive-bayes}}
   majority: {kind: predict, input: folds, classifier: {plugin: majority}}
+  both: {kind: combine, input: [bayes, majority], weights: log_loss, calibrate: isotonic}
   brought: {kind: predict, input: current, probabilities: scores.csv, calibrate: temperature}
-  issues: {kind: issues, input: bayes}
+  issues: {kind: issues, input: both}
   suspicious: {kind: filter, input: issues, where: 'is_label_issue and text_valid'}
   queue: {kind: review-queue, input: suspicious, store: 'sqlite:relabel.db', budget: 500}
   csv: {kind: export, input: current, path: out/cleaned.csv}

@@ -148,6 +148,7 @@ fn table() -> Vec<(Arc<dyn KindSignature>, Maker)> {
         entry::<crate::validate::Validate>(),
         entry::<crate::kfold::Kfold>(),
         entry::<crate::predict::Predict>(),
+        entry::<crate::combine::Combine>(),
         entry::<crate::issues::Issues>(),
         entry::<crate::filter::Filter>(),
         entry::<crate::review_queue::ReviewQueue>(),

@@ -11,6 +11,7 @@ mod classes;
 mod classifier;
 mod clean;
 mod columns;
+mod combine;
 mod corrections;
 mod evaluate;
 mod export;

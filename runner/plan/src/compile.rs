@@ -12,7 +12,7 @@ use petgraph::algo::{tarjan_scc, toposort};
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{Catalog, KindSignature, World};
+use crate::catalog::{Catalog, InputPort, KindSignature, Many, World};
 use crate::expand::{Expander, apply_override, apply_params};
 use crate::graph::{Plan, Step, StepId};
 use crate::params::{Checker, fill_defaults};
@@ -177,16 +177,13 @@ fn draft(
     }
     let mut missing_inputs = Vec::new();
     for port in ports.iter().filter(|port| tree.get(port.name).is_none()) {
-        let beside = port.beside_input.and_then(|from_port| {
-            let (_, input, span) = references.iter().find(|(name, ..)| *name == "input")?;
-            (!input.contains('.')).then(|| (port.name, format!("{input}.{from_port}"), *span))
-        });
+        let beside = beside_input(port, &references);
         if beside.is_none() && port.required {
             let message = format!("node `{}` needs `{}`: {}", name.text, port.name, port.summary);
             problems.push(Problem::new(name.span, message));
             missing_inputs.push(port.name);
         }
-        references.extend(beside);
+        references.extend(beside.into_iter().flatten());
     }
     let checker = checkers
         .entry(signature.name())
@@ -215,6 +212,20 @@ fn draft(
         control,
         missing_inputs,
     })
+}
+
+type Reference = (&'static str, String, Span);
+
+/// What a port reads that the file does not connect: a port of what `input` names, for each of
+/// them if it takes many.
+fn beside_input(port: &InputPort, references: &[Reference]) -> Option<Vec<Reference>> {
+    let from_port = port.beside_input?;
+    let most = if port.many == Many::List { usize::MAX } else { 1 };
+    let inputs = references.iter().filter(|(name, ..)| *name == "input").take(most);
+    let beside = inputs.map(|(_, input, span)| {
+        (!input.contains('.')).then(|| (port.name, format!("{input}.{from_port}"), *span))
+    });
+    beside.collect::<Option<Vec<_>>>().filter(|beside| !beside.is_empty())
 }
 
 /// The signature of a node's kind; `None` when it is unknown, which is a problem then.
