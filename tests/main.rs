@@ -15,6 +15,7 @@ mod crash;
 mod crash_points;
 mod demo;
 mod disturbed;
+mod duplicates;
 mod examples;
 mod explain;
 mod graph;

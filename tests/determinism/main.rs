@@ -23,7 +23,8 @@ nodes:
   decided: {kind: corrections, store: 'sqlite:relabel.db'}
   valid: {kind: validate, input: records}
   current: {kind: clean, input: valid, corrections: decided}
-  folds: {kind: kfold, input: current, k: 2}
+  pairs: {kind: duplicates, input: current}
+  folds: {kind: kfold, input: pairs, k: 2, group: duplicate_group}
   linear: {kind: predict, input: folds, classifier: {plugin: linear, params: {epochs: 1}}}
   bayes: {kind: predict, input: folds, classifier: {plugin: naive-bayes}}
   majority: {kind: predict, input: folds, classifier: {plugin: majority}}

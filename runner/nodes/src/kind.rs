@@ -146,6 +146,7 @@ fn table() -> Vec<(Arc<dyn KindSignature>, Maker)> {
     vec![
         entry::<crate::source::Source>(),
         entry::<crate::validate::Validate>(),
+        entry::<crate::duplicates::Duplicates>(),
         entry::<crate::kfold::Kfold>(),
         entry::<crate::predict::Predict>(),
         entry::<crate::combine::Combine>(),
