@@ -29,6 +29,7 @@ mod plugins;
 mod plugins_check;
 mod plugins_lock;
 mod plugins_new;
+mod report;
 mod reruns;
 mod review;
 mod run;

@@ -158,6 +158,7 @@ fn table() -> Vec<(Arc<dyn KindSignature>, Maker)> {
         entry::<crate::export::Export>(),
         entry::<crate::train::Train>(),
         entry::<crate::evaluate::Evaluate>(),
+        entry::<crate::report::Report>(),
     ]
 }
 

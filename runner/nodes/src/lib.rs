@@ -1,6 +1,6 @@
 //! The built-in node kinds, one file each, and the table that names them.
 //!
-//! A kind is a pure function from frames to frames; the sinks (`review-queue`, `export`) are
+//! A kind is a pure function from frames to frames; the sinks (`review-queue`, `export`, `report`) are
 //! idempotent. Nothing here knows how units are scheduled, cached or shown.
 
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ mod kind;
 mod metrics;
 mod model;
 mod predict;
+mod report;
 mod review_queue;
 mod source;
 mod texts;
