@@ -213,6 +213,26 @@ fn they_take_the_place_of_a_classifier() {
     check("p.csv", "taxonomy.yaml").says(&["does not say its format", ".parquet, .csv or .npy"]);
 }
 
+#[test]
+fn what_one_pipeline_exports_another_takes() {
+    let sandbox = Sandbox::audit();
+    let export =
+        "  scores: {kind: export, input: oof.probabilities, path: out/p.parquet}\n  queue:";
+    sandbox.edit("relabel.yaml", "  queue:", export);
+    sandbox.run(&["--select", "+scores"]);
+    let before = sandbox.frame("oof", &[]);
+    sandbox.write("other.yaml", PIPELINE.replace("p.csv", "out/p.parquet"));
+    sandbox.run(&["other.yaml"]);
+    let after = sandbox.frame("oof", &["-p", "other.yaml"]);
+    assert_eq!(before.len(), after.len());
+    for (before, after) in before.iter().zip(&after) {
+        for column in ["record_id", "predicted_label", "prediction_confidence", "given_confidence"]
+        {
+            assert_eq!(before[column], after[column]);
+        }
+    }
+}
+
 fn metric(event: &Value, name: &str) -> f64 {
     let notes = event["notes"].as_array().unwrap();
     let note = notes.iter().find(|note| note["name"] == name);

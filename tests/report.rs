@@ -114,3 +114,22 @@ fn a_page_has_the_name_of_one_and_what_it_reads_is_checked() {
     sandbox.run(&["--select", "+page"]);
     assert!(sandbox.read("out/report.html").contains("whose records are predicted otherwise"));
 }
+
+#[test]
+fn tables_of_other_nodes_are_shown_as_they_are() {
+    let sandbox = sandbox();
+    sandbox.edit("relabel.yaml", "path: out", "rounds: gone, estimate: issues.pairs, path: out");
+    sandbox.edit(
+        "relabel.yaml",
+        "  page:",
+        "  gone: {kind: filter, input: oof, where: 'false'}\n  page:",
+    );
+    sandbox.run(&["--select", "+page"]);
+    let page = sandbox.read("out/report.html");
+    let pairs = sandbox.frame("issues.pairs", &[]);
+    let share =
+        format!("<td class=\"n\">{:.4}</td>", pairs[0]["joint_probability"].as_f64().unwrap());
+    for wanted in ["id=\"estimate\"", "id=\"rounds\"", "<th>other category</th>", &share] {
+        assert!(page.contains(wanted), "`{wanted}` is not on the page");
+    }
+}

@@ -151,17 +151,20 @@ impl DuplicatesNode {
         exact.iter().enumerate().for_each(|(place, first)| {
             groups.join(*first, place);
         });
-        if context.cancel.is_cancelled() {
-            return Err(NodeError::Cancelled);
-        }
         if self.params.near {
             let distinct: Vec<usize> =
                 (0..texts.len()).filter(|place| exact[*place] == *place).collect();
             let sets: Vec<&[u32]> =
                 distinct.iter().map(|place| shingled[*place].shingles.as_slice()).collect();
             let mut near = Groups::new(sets.len());
-            let progress = |part: f32| (context.progress)(0.2 + 0.8 * part);
-            join_similar(&sets, self.params.threshold, context.threads, &mut near, &progress);
+            let go_on = |part: f32| {
+                (context.progress)(0.2 + 0.8 * part);
+                !context.cancel.is_cancelled()
+            };
+            join_similar(&sets, self.params.threshold, context.threads, &mut near, &go_on);
+            if context.cancel.is_cancelled() {
+                return Err(NodeError::Cancelled);
+            }
             for (n, place) in distinct.iter().enumerate() {
                 groups.join(distinct[near.root(n)], *place);
             }

@@ -44,12 +44,13 @@ impl Bands {
 ///
 /// A set that is one of very many in a bucket is compared with its first and most recent ones.
 /// The answer depends on the order of the sets and on nothing else, `threads` least of all.
+/// `go_on` is told after each band how much is done; the search ends when it says no.
 pub(super) fn join_similar(
     sets: &[&[u32]],
     threshold: f64,
     threads: usize,
     groups: &mut Groups,
-    progress: &dyn Fn(f32),
+    go_on: &dyn Fn(f32) -> bool,
 ) {
     let bands = Bands::of(threshold);
     let mut keys = vec![0u64; sets.len()];
@@ -63,7 +64,9 @@ pub(super) fn join_similar(
         for bucket in order.chunk_by(|a, b| a.0 == b.0).filter(|bucket| bucket.len() > 1) {
             join_bucket(sets, bucket, threshold, groups);
         }
-        progress((band + 1) as f32 / bands.count as f32);
+        if !go_on((band + 1) as f32 / bands.count as f32) {
+            return;
+        }
     }
 }
 
@@ -160,7 +163,7 @@ mod tests {
     fn pairs(sets: &[Vec<u32>], threshold: f64, threads: usize) -> Vec<usize> {
         let sets: Vec<&[u32]> = sets.iter().map(Vec::as_slice).collect();
         let mut groups = Groups::new(sets.len());
-        join_similar(&sets, threshold, threads, &mut groups, &|_| {});
+        join_similar(&sets, threshold, threads, &mut groups, &|_| true);
         (0..sets.len()).map(|set| groups.root(set)).collect()
     }
 
