@@ -67,6 +67,15 @@ pub enum Error {
     #[error("`adjust_pred_probs` is possible for self_confidence and normalized_margin only")]
     CannotAdjust,
 
+    #[error("row {row} has no vote")]
+    NoVotes { row: usize },
+
+    #[error("row {row} has a vote of reviewer {reviewer} but there are only {reviewers}")]
+    NoSuchReviewer { row: usize, reviewer: u32, reviewers: usize },
+
+    #[error("no row has votes of two reviewers")]
+    NoOverlap,
+
     #[error("unknown {what} `{name}`")]
     UnknownName { what: &'static str, name: String },
 

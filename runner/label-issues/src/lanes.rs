@@ -1,7 +1,7 @@
 //! Two plain rules for the first look: sure by a fixed bar, or sure for its class.
 
 use crate::Error;
-use crate::dataset::{Dataset, MISSING, label_of};
+use crate::dataset::{Dataset, MISSING, fixed_point, from_fixed_point, label_of};
 use crate::evidence::SLACK;
 use crate::kernel::{Value, max_of, position_of};
 use crate::probabilities::RowVisitor;
@@ -41,6 +41,28 @@ impl Dataset<'_> {
         self.pass(&mut disagreeing)?;
         Ok(disagreeing.flags)
     }
+}
+
+/// Returns the mean of the given class's probability over the rows of each class, `None` for a
+/// class without rows. Rows that are [`MISSING`] or have no number count for nothing.
+///
+/// The same thresholds as [`Dataset::confident_thresholds`], from one number per row.
+pub fn class_thresholds(labels: &[u32], given: &[f64], classes: usize) -> Vec<Option<f64>> {
+    let mut sums = vec![(0u128, 0u64); classes];
+    for (label, probability) in labels.iter().zip(given) {
+        if let Some(sum) = sums.get_mut(*label as usize)
+            && probability.is_finite()
+        {
+            *sum = (sum.0 + fixed_point(*probability), sum.1 + 1);
+        }
+    }
+    let mean = |(sum, count): (u128, u64)| from_fixed_point(sum) / count as f64;
+    sums.into_iter().map(|sum| (sum.1 > 0).then(|| mean(sum))).collect()
+}
+
+/// Whether a probability reaches a threshold, as confident learning counts it.
+pub fn is_confident(probability: f64, threshold: f64) -> bool {
+    probability >= threshold - SLACK
 }
 
 fn prediction<T: Value>(values: &[T]) -> (usize, f64) {

@@ -15,16 +15,23 @@
 //! 2. [`Dataset::evidence`] counts the confident joint and marks each row.
 //! 3. [`Evidence::find_label_issues`] and [`Evidence::num_label_issues`] flag and count;
 //!    [`Dataset::label_quality_scores`] and [`rank()`] order.
-//! 4. [`calibrate`], [`estimate_joint`], [`estimate_latent`], [`class_summaries`] and
+//! 4. [`Acceptance`] learns from decisions how often such flags are right, and [`errors_left`]
+//!    estimates from control rows what was not found.
+//! 5. [`Crowd::opinion`] weighs several reviewers of one row against each other and the model.
+//! 6. [`calibrate`], [`estimate_joint`], [`estimate_latent`], [`class_summaries`] and
 //!    [`class_overlaps`] describe the noise from the joint alone.
-//! 5. [`Temperature`] and [`Isotonic`] make probabilities mean what they say.
+//! 7. [`Temperature`] and [`Isotonic`] make probabilities mean what they say.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod acceptance;
+mod agreement;
 mod calibrators;
+mod crowd;
 mod dataset;
 mod error;
+mod estimate;
 mod evidence;
 mod filter;
 mod kernel;
@@ -40,12 +47,16 @@ mod scores;
 mod selection;
 mod summary;
 
+pub use acceptance::{Acceptance, FEWEST_DECISIONS, Judged};
+pub use agreement::{bootstrap, cohen, fleiss, krippendorff};
 pub use calibrators::{Isotonic, Temperature};
+pub use crowd::{Consensus, Crowd, Opinion, Reviewer};
 pub use dataset::{Dataset, MISSING};
 pub use error::Error;
+pub use estimate::{Cohort, Interval, errors_left, share_interval};
 pub use evidence::{Collision, EstimationMethod, Evidence};
 pub use filter::{FilterBy, FilterOptions};
-pub use lanes::Predictions;
+pub use lanes::{Predictions, class_thresholds, is_confident};
 pub use latent::{Latent, estimate_latent};
 pub use matrix::SquareMatrix;
 pub use probabilities::{Dense, Probabilities, Rows, Visitor};

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod audits;
+mod crowds;
 mod fixture;
 mod golden;
 mod inputs;
