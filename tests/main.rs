@@ -23,6 +23,7 @@ mod isolation;
 mod isolation_ends;
 mod isolation_programs;
 mod issues;
+mod lanes;
 mod lineage;
 mod plan;
 mod plugins;

@@ -57,7 +57,7 @@ fn a_confidence_that_starves_the_queue_is_warned_of() {
     assert!(warnings[0].contains("`prediction_confidence > 1` keeps 0 of"), "{warnings:?}");
     assert_eq!(events.unit("queue")["rows"], 0, "nothing suspicious is a fine result");
     let plain = sandbox.relabel(&["run", "--set", "params.confidence=1"]).ok();
-    plain.says(&["warning: ", "threshold that adapts to each class"]);
+    plain.says(&["warning: ", "add a lane with the rule `adaptive`"]);
 }
 
 #[test]

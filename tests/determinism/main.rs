@@ -32,6 +32,15 @@ nodes:
   brought: {kind: predict, input: current, probabilities: scores.csv, calibrate: temperature}
   issues: {kind: issues, input: both}
   suspicious: {kind: filter, input: issues, where: 'is_label_issue and text_valid'}
+  laned:
+    kind: filter
+    input: issues
+    decisions: decided
+    where: text_valid
+    lanes:
+      - {name: strict, rule: strict, where: 'prediction_confidence > 0.9 and predicted_label != given_label', budget: 300}
+      - {name: adaptive, rule: adaptive}
+      - {name: ranked, rule: ranked, rank_by: label_quality, budget: 500}
   queue: {kind: review-queue, input: suspicious, store: 'sqlite:relabel.db', budget: 500}
   page: {kind: report, input: issues, classes: issues.classes, duplicates: pairs.conflicts,
          models: both.models, path: out/report.html}

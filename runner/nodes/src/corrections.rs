@@ -1,9 +1,11 @@
 //! `corrections`: the decisions in effect, folded from the ledger, as a frame.
 
-use engine::{FactContext, Inputs, Node, NodeError, Outputs, RunContext};
+use std::collections::{BTreeMap, BTreeSet};
+
+use engine::{Artifact, FactContext, Inputs, Node, NodeError, Outputs, RunContext};
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
 use polars::prelude::*;
-use review_store::{CurrentDecision, StoreError};
+use review_store::{CurrentDecision, Decision, LedgerRow, Shown, StoreError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -24,11 +26,15 @@ impl Kind for Corrections {
     type Params = Params;
 
     const NAME: &'static str = "corrections";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "The decisions of reviewers that are in effect.";
 
     fn input_ports() -> Vec<InputPort> {
         Vec::new()
+    }
+
+    fn output_ports() -> Vec<&'static str> {
+        vec!["", VOTES]
     }
 
     fn check(_: &Params, _: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
@@ -48,13 +54,24 @@ impl Kind for Corrections {
         ];
         let mut schema = Schema::new(strings.map(|name| (name, ColumnType::String)));
         schema.set("decision_seq", ColumnType::Integer);
-        Ok(Checked { outputs: vec![("", PortType::Frame(schema))], ..Checked::default() })
+        schema.set("prediction_confidence", ColumnType::Float);
+        schema.set("given_confidence", ColumnType::Float);
+        schema.set("given_is_wrong", ColumnType::Boolean);
+        schema.set("lane", ColumnType::String);
+        schema.set("control_row", ColumnType::Boolean);
+        let votes = ["record_id", "reviewed_by", "review_decision", "label"];
+        let votes = Schema::new(votes.map(|name| (name, ColumnType::String)));
+        let outputs = vec![("", PortType::Frame(schema)), (VOTES, PortType::Frame(votes))];
+        Ok(Checked { outputs, ..Checked::default() })
     }
 
     fn node(params: Params, _: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {
         Ok(Box::new(CorrectionsNode { params }))
     }
 }
+
+/// The port with every reviewer's decision on a record, also those that another one replaced.
+const VOTES: &str = "votes";
 
 struct CorrectionsNode {
     params: Params,
@@ -89,20 +106,37 @@ impl Node for CorrectionsNode {
     fn run(&self, context: &RunContext<'_>, _: &Inputs) -> Result<Outputs, NodeError> {
         let store = review_store::open_existing(&self.params.store, context.base_dir)
             .map_err(store_error)?;
-        let decisions = match store {
-            Some(store) => store.current_decisions().map_err(store_error)?,
+        let ledger = match store {
+            Some(store) => store.ledger().map_err(store_error)?,
             None => Vec::new(),
         };
-        let mut outputs = Outputs::frame(frame_of(&decisions)?);
-        outputs.count("decisions in effect", decisions.len(), None);
-        Ok(outputs)
+        let rows = review_store::current_rows(&ledger);
+        let mut outputs = Outputs::frame(frame_of(&rows)?);
+        outputs.count("decisions in effect", rows.len(), None);
+        Ok(outputs.with(VOTES, Artifact::Frame(votes_of(&ledger)?)))
     }
 }
 
-fn frame_of(decisions: &[CurrentDecision]) -> Result<DataFrame, NodeError> {
+fn frame_of(rows: &[&LedgerRow]) -> Result<DataFrame, NodeError> {
+    let decisions: Vec<CurrentDecision> =
+        rows.iter().map(|row| CurrentDecision::from(*row)).collect();
+    let shown = rows
+        .iter()
+        .map(|row| {
+            row.shown().ok_or_else(|| {
+                let message = format!("ledger row {} does not say what was shown", row.seq);
+                NodeError::io(message).with_hint("`relabel review verify` checks the ledger")
+            })
+        })
+        .collect::<Result<Vec<Shown>, NodeError>>()?;
     let text = |name: &str, get: fn(&CurrentDecision) -> Option<&str>| {
         string_column(name, decisions.iter().map(get))
     };
+    let number = |name: &str, get: fn(&Shown) -> Option<f64>| {
+        Column::new(name.into(), shown.iter().map(get).collect::<Vec<Option<f64>>>())
+    };
+    let wrong: Vec<Option<bool>> = decisions.iter().map(CurrentDecision::given_is_wrong).collect();
+    let control: Vec<bool> = shown.iter().map(|shown| shown.origin.control).collect();
     let sequence: Vec<i64> = decisions.iter().map(|d| d.decision_seq as i64).collect();
     crate::columns::frame(vec![
         text("record_id", |d| Some(&d.record_id)),
@@ -118,5 +152,40 @@ fn frame_of(decisions: &[CurrentDecision]) -> Result<DataFrame, NodeError> {
         text("audit_run_id", |d| Some(&d.audit_run_id)),
         text("model_version", |d| Some(&d.model_version)),
         Column::new("decision_seq".into(), sequence),
+        number("prediction_confidence", |shown| Some(shown.prediction_confidence)),
+        number("given_confidence", |shown| shown.given_confidence),
+        Column::new("given_is_wrong".into(), wrong),
+        string_column("lane", shown.iter().map(|shown| shown.origin.lane.as_deref())),
+        Column::new("control_row".into(), control),
+    ])
+}
+
+/// The last decision of each reviewer on each record, by record and reviewer; without those taken
+/// back, those on another text than the record's last decision, and those that leave it open.
+fn votes_of(ledger: &[LedgerRow]) -> Result<DataFrame, NodeError> {
+    let mut votes: BTreeMap<(&str, &str), &LedgerRow> = BTreeMap::new();
+    let mut texts: BTreeMap<&str, &str> = BTreeMap::new();
+    let undone: BTreeSet<u64> = ledger
+        .iter()
+        .filter(|row| row.decision == Decision::Undo)
+        .filter_map(|row| row.supersedes)
+        .collect();
+    let standing = |row: &&LedgerRow| row.decision != Decision::Undo && !undone.contains(&row.seq);
+    for row in ledger.iter().filter(standing) {
+        votes.insert((&row.record_id, &row.reviewed_by), row);
+        texts.insert(&row.record_id, &row.text_digest);
+    }
+    let current = |row: &&LedgerRow| {
+        row.decision.verifies() && texts.get(row.record_id.as_str()) == Some(&&*row.text_digest)
+    };
+    let rows: Vec<&LedgerRow> = votes.into_values().filter(current).collect();
+    let text = |name: &str, get: fn(&LedgerRow) -> Option<&str>| {
+        string_column(name, rows.iter().map(|row| get(row)))
+    };
+    crate::columns::frame(vec![
+        text("record_id", |row| Some(&row.record_id)),
+        text("reviewed_by", |row| Some(&row.reviewed_by)),
+        text("review_decision", |row| Some(row.decision.name())),
+        text("label", |row| row.final_label.as_deref()),
     ])
 }

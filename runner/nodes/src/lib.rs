@@ -13,6 +13,7 @@ mod clean;
 mod columns;
 mod combine;
 mod corrections;
+mod decisions;
 mod duplicates;
 mod evaluate;
 mod export;

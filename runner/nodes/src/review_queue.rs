@@ -2,18 +2,19 @@
 //!
 //! A sink, and idempotent: the queue holds what the last run asked for, less what was decided.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use engine::{FactContext, Inputs, Node, NodeError, Note, Outputs, RunContext, UnitRecord};
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
 use polars::prelude::*;
-use review_store::NewItem;
+use review_store::{NewItem, Origin};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::columns::{FLOAT, STRING, floats, frame_port, integers, string_column, strings};
 use crate::corrections::{store_error, store_facts};
+use crate::decisions::{margin, reason};
 use crate::kind::{Kind, Making};
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -22,7 +23,7 @@ pub(crate) struct Params {
     /// URL of the review store, such as `sqlite:relabel.db`.
     #[schemars(extend("x-relabel-key" = false))]
     store: String,
-    /// Most items to queue; all when absent.
+    /// Most suspicious records to queue, control rows not counted; all when absent.
     #[serde(default)]
     #[schemars(range(min = 1))]
     budget: Option<u32>,
@@ -37,25 +38,27 @@ impl Kind for ReviewQueue {
     type Params = Params;
 
     const NAME: &'static str = "review-queue";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "Queues records for review; never one that is verified.";
 
     fn input_ports() -> Vec<InputPort> {
-        vec![frame_port(
-            "input",
-            "suspicious records, from a `predict` by way of filters",
-            &[
-                ("record_id", STRING),
-                ("text", STRING),
-                ("original_label", STRING),
-                ("given_label", STRING),
-                ("predicted_label", STRING),
-                ("prediction_confidence", FLOAT),
-                ("given_confidence", FLOAT),
-                ("audit_run_id", STRING),
-                ("model_version", STRING),
-            ],
-        )]
+        let columns = [
+            ("record_id", STRING),
+            ("text", STRING),
+            ("original_label", STRING),
+            ("given_label", STRING),
+            ("predicted_label", STRING),
+            ("prediction_confidence", FLOAT),
+            ("given_confidence", FLOAT),
+            ("audit_run_id", STRING),
+            ("model_version", STRING),
+        ];
+        let suspicious = "suspicious records, from a `predict` by way of filters";
+        let control = "control rows from a `sample` node: queued among the others, unmarked";
+        vec![
+            frame_port("input", suspicious, &columns),
+            InputPort { required: false, ..frame_port("control", control, &columns) },
+        ]
     }
 
     fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
@@ -98,6 +101,9 @@ impl Kind for ReviewQueue {
     }
 }
 
+/// What stands for the lane of a suspicious record that came by none; a control row has no lane.
+const NO_LANE: &str = "queue";
+
 struct QueueNode {
     params: Params,
     queue: String,
@@ -121,29 +127,27 @@ impl Node for QueueNode {
             .map(|record| (record.record_id, record.text_digest))
             .collect();
         let table = Table::read(frame, self.params.rank_by.as_deref())?;
-        let mut order: Vec<usize> =
-            (0..frame.height()).filter(|row| !table.is_verified(*row, &verified)).collect();
+        let mut order = table.order(&verified);
         let skipped = frame.height() - order.len();
-        order.sort_by(|a, b| {
-            table.suspicion[*b]
-                .total_cmp(&table.suspicion[*a])
-                .then_with(|| table.id(*a).cmp(table.id(*b)))
-        });
         let waiting = order.len();
         order.truncate(self.params.budget.map_or(usize::MAX, |budget| budget as usize));
+        let control =
+            inputs.try_frame("control").map(|frame| Table::read(frame, None)).transpose()?;
         let taxonomy_version = context.taxonomy.map(|taxonomy| {
             engine::Digest::of(taxonomy.canonical().to_string().as_bytes()).short()
         });
-        let items: Vec<NewItem> = order
-            .iter()
-            .enumerate()
-            .map(|(n, row)| table.item(*row, n as u32 + 1, taxonomy_version.clone()))
-            .collect();
+        let suspicious = order.len();
+        let items = items(&table, &order, control.as_ref(), &verified, taxonomy_version.as_ref());
         // Nothing suspicious is a fine result; `get` would panic then.
-        let audit_run_id = table.audit_run_ids.iter().flatten().next().unwrap_or("none").to_owned();
+        let runs = control.iter().chain([&table]).flat_map(|table| table.audit_run_ids.iter());
+        let audit_run_id = runs.flatten().next().unwrap_or("none").to_owned();
         let outcome = store.queue_items(&self.queue, &audit_run_id, &items).map_err(store_error)?;
         let mut outputs = Outputs::frame(queued_frame(&items)?);
-        outputs.count("queued for review", items.len(), Some(waiting));
+        outputs.count("queued for review", suspicious, Some(waiting));
+        if control.is_some() {
+            let rows = items.iter().filter(|item| item.origin.control).count();
+            outputs.count("control rows in the queue, unmarked", rows, None);
+        }
         if skipped > 0 {
             outputs.count("verified before, not queued again", skipped, None);
         }
@@ -169,6 +173,49 @@ impl Node for QueueNode {
     }
 }
 
+/// The batch: suspicious records in their order, with control rows in places that tell nothing.
+fn items(
+    table: &Table<'_>,
+    order: &[usize],
+    control: Option<&Table<'_>>,
+    verified: &HashSet<(String, String)>,
+    taxonomy_version: Option<&String>,
+) -> Vec<NewItem> {
+    let drawn = control.map(|control| control.order(verified)).unwrap_or_default();
+    let drawn: Vec<(&Table<'_>, usize)> =
+        control.into_iter().flat_map(|table| drawn.iter().map(move |row| (table, *row))).collect();
+    let drawn_ids: BTreeSet<&str> = drawn.iter().map(|(table, row)| table.id(*row)).collect();
+    let suspicious_ids: BTreeSet<&str> = order.iter().map(|row| table.id(*row)).collect();
+    let total =
+        order.len() + drawn.iter().filter(|d| !suspicious_ids.contains(d.0.id(d.1))).count();
+    // A suspicious record keeps its place; a control row gets one that follows from its id.
+    let mut places: Vec<(usize, bool, &str, &Table<'_>, usize)> = Vec::with_capacity(total);
+    for (place, row) in order.iter().enumerate() {
+        let id = table.id(*row);
+        // Spread over the whole length, so that the last places are no control rows either.
+        places.push((place * total / order.len().max(1), false, id, table, *row));
+    }
+    for (table, row) in drawn.iter().filter(|d| !suspicious_ids.contains(d.0.id(d.1))) {
+        let id = table.id(*row);
+        let draw = engine::Digest::of(format!("place\n{id}").as_bytes());
+        let draw = u64::from_le_bytes(draw.as_bytes()[..8].try_into().expect("eight bytes"));
+        places.push(((draw % total.max(1) as u64) as usize, true, id, table, *row));
+    }
+    places.sort_by_key(|place| (place.0, place.1, place.2));
+    let item = |(n, place): (usize, &(usize, bool, &str, &Table<'_>, usize))| {
+        let (_, only_control, id, table, row) = place;
+        let mut item = table.item(*row, n as u32 + 1, taxonomy_version.cloned());
+        item.origin.control = drawn_ids.contains(id);
+        if *only_control {
+            item.origin.lane = None;
+        }
+        item
+    };
+    let mut items: Vec<NewItem> = places.iter().enumerate().map(item).collect();
+    items.sort_by_key(|item| item.rank);
+    items
+}
+
 /// The columns of the suspicious records.
 struct Table<'a> {
     ids: &'a StringChunked,
@@ -181,21 +228,24 @@ struct Table<'a> {
     confidences: Vec<f64>,
     given_confidences: Vec<f64>,
     folds: Option<Vec<Option<i64>>>,
+    /// What lanes say of a record.
+    lanes: Option<&'a StringChunked>,
+    reasons: Option<&'a StringChunked>,
     /// High is suspicious.
     suspicion: Vec<f64>,
+    /// Low is suspicious; what is ranked alike is told apart by it.
+    margins: Vec<f64>,
 }
 
 impl<'a> Table<'a> {
     fn read(frame: &'a DataFrame, rank_by: Option<&str>) -> Result<Table<'a>, NodeError> {
         let confidences = floats(frame, "prediction_confidence")?;
         let given_confidences = floats(frame, "given_confidence")?;
+        let margins: Vec<f64> =
+            given_confidences.iter().zip(&confidences).map(|(g, p)| margin(*g, *p)).collect();
         let suspicion = match rank_by {
             Some(column) => floats(frame, column)?.into_iter().map(|value| -value).collect(),
-            None => confidences
-                .iter()
-                .zip(&given_confidences)
-                .map(|(proposed, given)| proposed - if given.is_nan() { 0.0 } else { *given })
-                .collect(),
+            None => margins.iter().map(|margin| -margin).collect(),
         };
         Ok(Table {
             ids: strings(frame, "record_id")?,
@@ -206,14 +256,30 @@ impl<'a> Table<'a> {
             audit_run_ids: strings(frame, "audit_run_id")?,
             model_versions: strings(frame, "model_version")?,
             folds: integers(frame, "fold_id").ok(),
+            lanes: strings(frame, "lane").ok(),
+            reasons: strings(frame, "reason").ok(),
             confidences,
             given_confidences,
             suspicion,
+            margins,
         })
     }
 
     fn id(&self, row: usize) -> &str {
         self.ids.get(row).unwrap_or_default()
+    }
+
+    /// The records that are not verified, the most suspicious first.
+    fn order(&self, verified: &HashSet<(String, String)>) -> Vec<usize> {
+        let mut order: Vec<usize> =
+            (0..self.suspicion.len()).filter(|row| !self.is_verified(*row, verified)).collect();
+        order.sort_by(|a, b| {
+            self.suspicion[*b]
+                .total_cmp(&self.suspicion[*a])
+                .then_with(|| self.margins[*a].total_cmp(&self.margins[*b]))
+                .then_with(|| self.id(*a).cmp(self.id(*b)))
+        });
+        order
     }
 
     fn is_verified(&self, row: usize, verified: &HashSet<(String, String)>) -> bool {
@@ -226,12 +292,11 @@ impl<'a> Table<'a> {
         let (given, proposed) = (text(self.givens), text(self.proposals));
         let given_confidence = Some(self.given_confidences[row]).filter(|value| !value.is_nan());
         let confidence = self.confidences[row];
-        let mut reasons = vec![format!("predicted `{proposed}` with confidence {confidence:.3}")];
-        match given_confidence {
-            Some(value) => reasons.push(format!("given `{given}` has confidence {value:.3}")),
-            None if given.is_empty() => reasons.push("no label is given".into()),
-            None => reasons.push(format!("given `{given}` is no category that could be learnt")),
-        }
+        let told = self.reasons.and_then(|reasons| reasons.get(row)).filter(|r| !r.is_empty());
+        let reason = match told {
+            Some(reason) => reason.to_owned(),
+            None => reason(&given, given_confidence, &proposed, confidence, None),
+        };
         let mut categories = vec![(proposed.clone(), confidence)];
         categories.extend(given_confidence.map(|value| (given.clone(), value)));
         let fold = self.folds.as_ref().and_then(|folds| folds[row]);
@@ -243,12 +308,16 @@ impl<'a> Table<'a> {
             prediction_confidence: confidence,
             given_confidence,
             rank,
-            reasons,
+            reasons: vec![reason],
             text: text(self.texts),
             categories,
             fold_id: fold.and_then(|fold| u32::try_from(fold).ok()),
             model_version: text(self.model_versions),
             taxonomy_version,
+            origin: Origin {
+                lane: self.lanes.and_then(|lanes| lanes.get(row)).or(Some(NO_LANE)).map(Into::into),
+                control: false,
+            },
         }
     }
 }

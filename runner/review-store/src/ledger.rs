@@ -59,6 +59,20 @@ pub struct Shown {
     pub categories: Vec<(String, f64)>,
     pub fold_id: Option<u32>,
     pub taxonomy_version: Option<String>,
+    #[serde(flatten)]
+    pub origin: Origin,
+}
+
+/// How an item came into its queue. Kept with its decision and never put before a reviewer, who
+/// must not know a control row from another.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Origin {
+    /// The lane that put the record forward, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<String>,
+    /// Whether the record was drawn at random too, for estimates.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub control: bool,
 }
 
 /// The end of the ledger; what is downstream of the ledger depends on this alone.
@@ -263,6 +277,11 @@ pub(crate) const FIELD_NAMES: [&str; 16] = [
 ];
 
 impl LedgerRow {
+    /// Reads what was shown; `None` if that is no JSON of a [`Shown`], as after tampering.
+    pub fn shown(&self) -> Option<Shown> {
+        serde_json::from_str(&self.shown).ok()
+    }
+
     /// Fills in both digests, as the row after `head`.
     pub(crate) fn chained(mut self, head: &LedgerHead) -> LedgerRow {
         self.seq = head.seq + 1;

@@ -30,8 +30,8 @@ pub use crate::decision::{
 };
 pub use crate::digest::text_digest;
 pub use crate::ledger::{
-    CurrentDecision, Divergence, DivergenceKind, GENESIS_DIGEST, LedgerHead, LedgerRow, Shown,
-    VerifyReport, current_rows, fold,
+    CurrentDecision, Divergence, DivergenceKind, GENESIS_DIGEST, LedgerHead, LedgerRow, Origin,
+    Shown, VerifyReport, current_rows, fold,
 };
 pub use crate::location::{open, open_existing, redacted};
 pub use crate::store::{

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::decision::{BadDecisions, NewDecision};
 use crate::digest::{FieldHasher, text_digest};
-use crate::ledger::{CurrentDecision, LedgerHead, LedgerRow, Shown, VerifyReport};
+use crate::ledger::{CurrentDecision, LedgerHead, LedgerRow, Origin, Shown, VerifyReport};
 
 /// A review queue and its ledger. Every method is one transaction: all of it happens or nothing.
 ///
@@ -78,11 +78,12 @@ pub struct NewItem {
     pub fold_id: Option<u32>,
     pub model_version: String,
     pub taxonomy_version: Option<String>,
+    pub origin: Origin,
 }
 
 impl NewItem {
     pub(crate) fn content_digest(&self, audit_run_id: &str) -> String {
-        let mut hasher = FieldHasher::new("relabel item 1");
+        let mut hasher = FieldHasher::new("relabel item 2");
         hasher
             .text(&self.record_id)
             .text(audit_run_id)
@@ -108,6 +109,8 @@ impl NewItem {
             })
             .text(&self.model_version)
             .optional_text(self.taxonomy_version.as_deref())
+            .optional_text(self.origin.lane.as_deref())
+            .number(u64::from(self.origin.control))
             .finish()
     }
 

@@ -81,6 +81,13 @@ fn node_schema(kind: &dyn KindSignature) -> Value {
     })
 }
 
+/// Lets a reference stand in place of every value of a map inside a parameter.
+fn referable(properties: Map<String, Value>) -> Value {
+    let reference = json!({ "type": "string", "pattern": "\\$\\{" });
+    let either = |(name, value)| (name, json!({ "anyOf": [value, reference] }));
+    properties.into_iter().map(either).collect::<Map<String, Value>>().into()
+}
+
 /// Puts definitions in place of references, so that kinds cannot collide in one document.
 fn inline(schema: &Value, definitions: Option<&Value>) -> Value {
     match schema {
@@ -91,7 +98,12 @@ fn inline(schema: &Value, definitions: Option<&Value>) -> Value {
                     return inline(target, definitions);
                 }
             }
-            map.iter().map(|(key, value)| (key.clone(), inline(value, definitions))).collect()
+            map.iter()
+                .map(|(key, value)| match (key.as_str(), inline(value, definitions)) {
+                    ("properties", Value::Object(inner)) => (key.clone(), referable(inner)),
+                    (_, value) => (key.clone(), value),
+                })
+                .collect()
         }
         Value::Array(items) => items.iter().map(|item| inline(item, definitions)).collect(),
         other => other.clone(),

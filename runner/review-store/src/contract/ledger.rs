@@ -4,7 +4,7 @@ use super::Opener;
 use super::support::*;
 use crate::{
     CurrentDecision, Decision, ExportScope, GENESIS_DIGEST, ItemState, NewDecision, NewItem,
-    ReviewStore, Shown, export_decisions, fold, read_decisions, text_digest,
+    Origin, ReviewStore, Shown, export_decisions, fold, read_decisions, text_digest,
 };
 
 pub(crate) fn rows_carry_what_was_shown(opener: &impl Opener) {
@@ -33,6 +33,20 @@ pub(crate) fn rows_carry_what_was_shown(opener: &impl Opener) {
 
     assert_eq!((ledger[1].supersedes, &ledger[1].previous_digest), (Some(1), &row.digest));
     assert_eq!(store.current_decisions().unwrap(), [CurrentDecision::from(&ledger[1])]);
+}
+
+pub(crate) fn rows_carry_how_their_item_came(opener: &impl Opener) {
+    let store = opener.connect();
+    let origin = Origin { lane: Some("strict".to_owned()), control: true };
+    let both = NewItem { origin: origin.clone(), ..item("r1") };
+    assert_eq!(queue(&*store, "run-a", &[both.clone(), item("r2")]), [2, 0, 0, 0, 0]);
+    let control = NewItem { origin: Origin { lane: None, control: true }, ..item("r2") };
+    assert_eq!(queue(&*store, "run-a", &[both, control]), [0, 1, 1, 0, 0]);
+    assert_eq!(store.item(QUEUE, "r1").unwrap().unwrap().shown.origin, origin);
+    record(&*store, &[decision("r1", Decision::Accept, 0), decision("r2", Decision::Keep, 1)]);
+    let shown: Vec<Origin> =
+        store.ledger().unwrap().iter().map(|row| row.shown().unwrap().origin).collect();
+    assert_eq!(shown, [origin, Origin { lane: None, control: true }]);
 }
 
 pub(crate) fn a_bad_decision_stops_the_whole_batch(opener: &impl Opener) {

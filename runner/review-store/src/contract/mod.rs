@@ -48,6 +48,7 @@ macro_rules! contract_tests {
             queue::bad_batches_change_nothing,
             queue::status_counts,
             ledger::rows_carry_what_was_shown,
+            ledger::rows_carry_how_their_item_came,
             ledger::a_bad_decision_stops_the_whole_batch,
             ledger::recording_again_appends_nothing,
             ledger::undo_brings_back_the_decision_before,

@@ -1,6 +1,6 @@
 //! Items and decisions for the contract, short to write down.
 
-use crate::{CurrentDecision, Decision, NewDecision, NewItem, RecordOutcome, ReviewStore};
+use crate::{CurrentDecision, Decision, NewDecision, NewItem, Origin, RecordOutcome, ReviewStore};
 
 pub(crate) const QUEUE: &str = "audit/queue";
 
@@ -20,6 +20,7 @@ pub(crate) fn item(record_id: &str) -> NewItem {
         fold_id: Some(3),
         model_version: "linear 1 abc".to_owned(),
         taxonomy_version: Some("t1".to_owned()),
+        origin: Origin::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::Failure;
 use super::rows::{number, optional_number, standings};
-use crate::ledger::{LedgerRow, Shown, Standing, current_rows, effective};
+use crate::ledger::{LedgerRow, Origin, Shown, Standing, current_rows, effective};
 use crate::store::{Item, ItemState, NewItem, QueueOutcome, StoreError, batch_digest};
 
 pub(super) fn queue_items(
@@ -183,11 +183,13 @@ fn upsert(
         "INSERT OR REPLACE INTO items (
             queue, record_id, audit_run_id, original_label, given_label, proposed_label,
             prediction_confidence, given_confidence, rank, reasons, text_digest, categories,
-            fold_id, model_version, taxonomy_version, content_digest, batch_seq, withdrawn
+            fold_id, model_version, taxonomy_version, lane, control, content_digest, batch_seq,
+            withdrawn
          ) VALUES (
             :queue, :record_id, :audit_run_id, :original_label, :given_label, :proposed_label,
             :prediction_confidence, :given_confidence, :rank, :reasons, :text_digest, :categories,
-            :fold_id, :model_version, :taxonomy_version, :content_digest, :batch_seq, 0
+            :fold_id, :model_version, :taxonomy_version, :lane, :control, :content_digest,
+            :batch_seq, 0
          )",
     )?
     .execute(named_params! {
@@ -206,6 +208,8 @@ fn upsert(
         ":fold_id": item.fold_id,
         ":model_version": item.model_version,
         ":taxonomy_version": item.taxonomy_version,
+        ":lane": item.origin.lane,
+        ":control": item.origin.control,
         ":content_digest": content_digest,
         ":batch_seq": batch_seq,
     })?;
@@ -297,6 +301,7 @@ fn read_item(row: &Row<'_>, decided: impl Fn(&str, &str) -> bool) -> Result<Item
             categories: json(row, "categories")?,
             fold_id: optional_number(row, "fold_id")?,
             taxonomy_version: row.get("taxonomy_version")?,
+            origin: Origin { lane: row.get("lane")?, control: row.get("control")? },
         },
         state,
     })

@@ -111,8 +111,31 @@ fn a_store_of_a_newer_version() {
     assert_eq!(
         file.open_error(),
         "the review store `FILE` has schema version 7, made by a newer version; \
-         this version knows up to 1"
+         this version knows up to 2"
     );
+}
+
+#[test]
+fn a_store_of_version_1_is_brought_up_to_date() {
+    let file = InFile::fresh();
+    fs::create_dir_all(file.path().parent().unwrap()).unwrap();
+    let first = include_str!("../../migrations/sqlite/0001_review_store.sql");
+    file.tamper(&format!(
+        "{first}
+         INSERT INTO texts VALUES ('d', 'a text');
+         INSERT INTO batches VALUES (1, '{QUEUE}', 'run-a', 'b', 1);
+         INSERT INTO items VALUES ('{QUEUE}', 'r1', 'run-a', 'x', 'x', 'y', 0.9, NULL, 1, '[]', 'd',
+                                   '[]', NULL, 'm', NULL, 'c', 1, 0);
+         PRAGMA application_id = {};
+         PRAGMA user_version = 1;",
+        0x726c_626c
+    ));
+    let store = file.connect();
+    let old = store.item(QUEUE, "r1").unwrap().unwrap();
+    assert_eq!((old.text.as_str(), old.shown.origin), ("a text", crate::Origin::default()));
+    record(&*store, &[decision("r1", Decision::Keep, 0)]);
+    assert_eq!(queue(&*store, "run-b", &items(&["r2"])), [1, 0, 0, 0, 0]);
+    assert!(store.verify().unwrap().is_intact());
 }
 
 #[test]

@@ -1,0 +1,398 @@
+//! Lanes: named ways for a record to be put before reviewers, each with a rule and a budget.
+//!
+//! A record is in the first lane that takes it, and carries in words and numbers why. Verified
+//! records are in no lane, so that a budget is spent on records that need a look.
+
+use std::collections::BTreeSet;
+
+use engine::{NodeError, Outputs};
+use label_issues::{MISSING, class_thresholds, is_confident};
+use plan::{ColumnType, Finding, Schema};
+use polars::prelude::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::condition;
+use crate::columns::{booleans, floats, string_column, strings};
+use crate::decisions::{Learnt, margin, reason};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Rule {
+    // Documented at `Lane::rule`: with a text of their own, choices are no plain list in the schema,
+    // and a wrong word gets no suggestion.
+    Strict,
+    Adaptive,
+    Ranked,
+}
+
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lane {
+    /// Stays with the record, up to the decision on it.
+    name: String,
+    /// `strict`: records for which `where` is true. `adaptive`: records whose prediction is another
+    /// label, and as probable as that label is on the mean for the records that carry it. `ranked`:
+    /// the next records by `rank_by`, as many as `budget` says.
+    rule: Rule,
+    /// A polars SQL expression that has to be true too; all there is to the rule `strict`.
+    #[serde(default, rename = "where")]
+    condition: Option<String>,
+    /// Most records to take; all when absent.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    budget: Option<u32>,
+    /// Column whose lowest values come first under a budget, or `expected_quality`, which is learnt
+    /// from `decisions`; the margin between given and predicted label when absent.
+    #[serde(default)]
+    rank_by: Option<String>,
+}
+
+/// What is wrong with lanes whatever the input.
+pub(super) fn shape(lanes: &[Lane]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut names = BTreeSet::new();
+    for (n, lane) in lanes.iter().enumerate() {
+        let at = |key: &str| format!("/lanes/{n}{key}");
+        if lane.name.trim().is_empty() {
+            findings.push(Finding::param(&at("/name"), "a lane needs a name"));
+        } else if !names.insert(lane.name.as_str()) {
+            let message = format!("there are two lanes `{}`", lane.name);
+            findings.push(Finding::param(&at("/name"), message));
+        }
+        if lane.rule == Rule::Strict && lane.condition.is_none() {
+            let message = format!("lane `{}` is `strict` and needs a `where`", lane.name);
+            findings.push(Finding::param(&at(""), message));
+        }
+        if lane.rule == Rule::Ranked && lane.budget.is_none() {
+            let message = format!("lane `{}` is `ranked` and needs a `budget`", lane.name);
+            findings.push(Finding::param(&at(""), message));
+        }
+    }
+    findings
+}
+
+/// What can be found wrong with the expressions without a schema.
+pub(super) fn parse(lanes: &[Lane], findings: &mut Vec<Finding>) {
+    for (n, lane) in lanes.iter().enumerate() {
+        if let Some(condition) = &lane.condition {
+            findings.extend(condition::parse(condition, &format!("/lanes/{n}/where")).err());
+        }
+    }
+}
+
+const PREDICTION: [(&str, ColumnType); 4] = [
+    ("given_label", ColumnType::String),
+    ("predicted_label", ColumnType::String),
+    ("given_confidence", ColumnType::Float),
+    ("prediction_confidence", ColumnType::Float),
+];
+
+/// The column that decisions teach: how likely the given label is right. Low is suspicious.
+pub(super) const LEARNT: &str = "expected_quality";
+
+/// Checks every lane against the columns of the input; `learns` from decisions or not.
+pub(super) fn check(lanes: &[Lane], schema: &Schema, learns: bool, findings: &mut Vec<Finding>) {
+    for (n, lane) in lanes.iter().enumerate() {
+        if let Some(condition) = &lane.condition {
+            let pointer = format!("/lanes/{n}/where");
+            findings.extend(condition::check(condition, schema, &pointer).err());
+        }
+        if let Some(column) = &lane.rank_by {
+            let pointer = format!("/lanes/{n}/rank_by");
+            match schema.get(column) {
+                Some(ColumnType::Float | ColumnType::Integer) => {}
+                Some(found) => {
+                    let message = format!("column `{column}` is of type {found}, not a number");
+                    findings.push(Finding::param(&pointer, message));
+                }
+                None if schema.open || (learns && column == LEARNT) => {}
+                None if column == LEARNT => {
+                    let finding = Finding::param(&pointer, "nothing is learnt here");
+                    findings.push(finding.with_hint("name a `corrections` node in `decisions`"));
+                }
+                None => findings.push(condition::unknown_column(column, schema, &pointer)),
+            }
+        }
+        let by_margin = lane.rank_by.is_none() && lane.budget.is_some();
+        if by_margin || lane.rule == Rule::Adaptive {
+            let what = if lane.rule == Rule::Adaptive { "`adaptive`" } else { "the margin" };
+            findings.extend(lacking(schema).into_iter().map(|column| {
+                let message = format!("{what} needs the column `{column}`, from a `predict` node");
+                Finding::param(&format!("/lanes/{n}/rule"), message)
+            }));
+        }
+    }
+}
+
+/// Checks that what decisions teach can be said of the input's records.
+pub(super) fn check_learning(schema: &Schema, findings: &mut Vec<Finding>) {
+    findings.extend(lacking(schema).into_iter().map(|column| {
+        let message = format!("to learn from decisions, `input` needs the column `{column}`");
+        Finding::new(plan::At::Input("decisions"), message)
+    }));
+}
+
+fn lacking(schema: &Schema) -> Vec<&'static str> {
+    let wanted = PREDICTION.iter().filter(|(name, wanted)| match schema.get(name) {
+        Some(found) => found != *wanted,
+        None => !schema.open,
+    });
+    wanted.map(|(name, _)| *name).collect()
+}
+
+/// What the input says of each record, as far as lanes look at it.
+struct Table<'a> {
+    ids: Option<&'a StringChunked>,
+    given: &'a StringChunked,
+    predicted: &'a StringChunked,
+    given_confidence: Vec<f64>,
+    confidence: Vec<f64>,
+}
+
+impl<'a> Table<'a> {
+    fn read(frame: &'a DataFrame) -> Result<Table<'a>, NodeError> {
+        Ok(Table {
+            ids: strings(frame, "record_id").ok(),
+            given: strings(frame, "given_label")?,
+            predicted: strings(frame, "predicted_label")?,
+            given_confidence: floats(frame, "given_confidence")?,
+            confidence: floats(frame, "prediction_confidence")?,
+        })
+    }
+
+    fn margin(&self, row: usize) -> f64 {
+        margin(self.given_confidence[row], self.confidence[row])
+    }
+
+    fn labels(&self, row: usize) -> (&str, &str) {
+        let text = |column: &'a StringChunked| column.get(row).unwrap_or_default();
+        (text(self.given), text(self.predicted))
+    }
+
+    fn reason(&self, row: usize, threshold: Option<f64>) -> String {
+        let (given, predicted) = self.labels(row);
+        let given_confidence = Some(self.given_confidence[row]);
+        reason(given, given_confidence, predicted, self.confidence[row], threshold)
+    }
+}
+
+/// The mean probability of each label over the valid records that carry it. Labels are those after
+/// corrections, so what reviewers have said moves the thresholds.
+struct Thresholds<'a> {
+    names: Vec<&'a str>,
+    values: Vec<Option<f64>>,
+}
+
+impl<'a> Thresholds<'a> {
+    fn find(frame: &DataFrame, table: &'a Table<'_>) -> Thresholds<'a> {
+        let valid = booleans(frame, "text_valid").ok();
+        let names: BTreeSet<&str> = table.given.iter().flatten().collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let labels: Vec<u32> = table
+            .given
+            .iter()
+            .enumerate()
+            .map(|(row, label)| {
+                let usable = valid.is_none_or(|valid| valid.get(row) == Some(true));
+                let label = label.filter(|_| usable);
+                label
+                    .and_then(|label| names.binary_search(&label).ok())
+                    .map_or(MISSING, |n| n as u32)
+            })
+            .collect();
+        let values = class_thresholds(&labels, &table.given_confidence, names.len());
+        Thresholds { names, values }
+    }
+
+    /// The threshold of a record's prediction if that disagrees and reaches it.
+    fn reached(&self, table: &Table<'_>, row: usize) -> Option<f64> {
+        let (given, predicted) = table.labels(row);
+        let threshold = self.values[self.names.binary_search(&predicted).ok()?]?;
+        let confident = is_confident(table.confidence[row], threshold);
+        (predicted != given && confident).then_some(threshold)
+    }
+}
+
+/// Which lane took each record, and why.
+struct Taken {
+    lane: Vec<Option<usize>>,
+    reason: Vec<String>,
+}
+
+/// Sends the records of `open` through the lanes; returns those that were taken, with columns.
+pub(super) fn take(
+    lanes: &[Lane],
+    frame: &DataFrame,
+    open: &[bool],
+    decisions: Option<&DataFrame>,
+    outputs: &mut Outputs,
+) -> Result<DataFrame, NodeError> {
+    let mut open = open.to_vec();
+    if let Ok(sources) = strings(frame, "label_source") {
+        let mut verified = 0;
+        for (open, source) in open.iter_mut().zip(sources.iter()) {
+            let closed = *open && source.is_some_and(|source| source != "original");
+            verified += usize::from(closed);
+            *open &= !closed;
+        }
+        if verified > 0 {
+            outputs.count("verified before, in no lane", verified, None);
+        }
+    }
+    let candidates = open.iter().filter(|open| **open).count();
+    let table = Table::read(frame).ok();
+    let thresholds = table.as_ref().map(|table| Thresholds::find(frame, table));
+    let height = frame.height();
+    let learnt = decisions.map(Learnt::read).transpose()?;
+    let wrong = match (&learnt, &table) {
+        (Some(learnt), Some(table)) => Some(chances(learnt, table, &open)),
+        _ => None,
+    };
+    let mut taken = Taken { lane: vec![None; height], reason: vec![String::new(); height] };
+    for (n, lane) in lanes.iter().enumerate() {
+        let (table, thresholds) = (table.as_ref(), thresholds.as_ref());
+        let choice = Choice { lane, frame, table, thresholds, wrong: wrong.as_deref() };
+        for (place, (row, threshold)) in choice.rows(&open)?.into_iter().enumerate() {
+            open[row] = false;
+            taken.lane[row] = Some(n);
+            taken.reason[row] = choice.reason(row, threshold, place);
+        }
+    }
+    for (n, lane) in lanes.iter().enumerate() {
+        tell(n, lane, &taken, candidates, learnt.as_ref().zip(wrong.as_deref()), outputs);
+    }
+    let mut columns = frame.clone();
+    let name = |lane: &Option<usize>| lane.map(|lane| lanes[lane].name.as_str());
+    columns.with_column(string_column("lane", taken.lane.iter().map(name)))?;
+    columns.with_column(string_column("reason", taken.reason.iter().map(|r| Some(r.as_str()))))?;
+    if let Some(wrong) = &wrong {
+        let quality: Vec<f64> = wrong.iter().map(|wrong| 1.0 - wrong).collect();
+        columns.with_column(Column::new(LEARNT.into(), quality))?;
+    }
+    let mask: BooleanChunked = taken.lane.iter().map(|lane| Some(lane.is_some())).collect();
+    Ok(columns.filter(&mask)?)
+}
+
+/// How likely each open record has a wrong label; 0 for the others.
+fn chances(learnt: &Learnt, table: &Table<'_>, open: &[bool]) -> Vec<f64> {
+    let chance = |(row, open): (usize, &bool)| {
+        let (given, predicted) = table.labels(row);
+        if *open { learnt.wrong(given, predicted, table.margin(row)) } else { 0.0 }
+    };
+    open.iter().enumerate().map(chance).collect()
+}
+
+/// Says how many records a lane took and what can be expected of them.
+fn tell(
+    n: usize,
+    lane: &Lane,
+    taken: &Taken,
+    candidates: usize,
+    learnt: Option<(&Learnt, &[f64])>,
+    outputs: &mut Outputs,
+) {
+    let rows: Vec<usize> =
+        (0..taken.lane.len()).filter(|row| taken.lane[*row] == Some(n)).collect();
+    outputs.count(format!("in lane `{}`", lane.name), rows.len(), Some(candidates));
+    let Some((learnt, wrong)) = learnt.filter(|(learnt, _)| learnt.decisions() > 0) else { return };
+    if !rows.is_empty() {
+        let expected: f64 = rows.iter().map(|row| wrong[*row]).sum();
+        let name = format!(
+            "expected precision of lane `{}`, by {} decisions",
+            lane.name,
+            learnt.decisions()
+        );
+        outputs.metric(name, expected / rows.len() as f64);
+    }
+    if let Some(count) = learnt.lanes.get(&lane.name) {
+        let text = format!("decided before in lane `{}`, and found wrong", lane.name);
+        outputs.count(text, count.wrong as usize, Some(count.decided as usize));
+    }
+}
+
+/// One lane, at work on the records before it.
+struct Choice<'a> {
+    lane: &'a Lane,
+    frame: &'a DataFrame,
+    table: Option<&'a Table<'a>>,
+    thresholds: Option<&'a Thresholds<'a>>,
+    wrong: Option<&'a [f64]>,
+}
+
+impl Choice<'_> {
+    /// The records the lane takes, with the threshold that a prediction reached; the best first
+    /// under a budget.
+    fn rows(&self, open: &[bool]) -> Result<Vec<(usize, Option<f64>)>, NodeError> {
+        let holds = match &self.lane.condition {
+            Some(condition) => Some(condition::evaluate(self.frame, condition)?),
+            None => None,
+        };
+        let mut rows = Vec::new();
+        for row in (0..open.len()).filter(|row| open[*row]) {
+            if holds.as_ref().is_some_and(|holds| !holds[row]) {
+                continue;
+            }
+            let threshold = match (self.lane.rule, self.table, self.thresholds) {
+                (Rule::Adaptive, Some(table), Some(thresholds)) => {
+                    match thresholds.reached(table, row) {
+                        None => continue,
+                        threshold => threshold,
+                    }
+                }
+                (Rule::Adaptive, ..) => {
+                    let message = "`adaptive` needs the columns of a `predict` node";
+                    return Err(NodeError::input(message));
+                }
+                _ => None,
+            };
+            rows.push((row, threshold));
+        }
+        if let Some(budget) = self.lane.budget {
+            let ranks = self.ranks()?;
+            let ids = self.table.and_then(|table| table.ids);
+            let id = |row: usize| ids.and_then(|ids| ids.get(row));
+            let margin = |row: usize| self.table.map_or(0.0, |table| table.margin(row));
+            rows.sort_by(|(a, _), (b, _)| {
+                let ranks = ranks[*a].total_cmp(&ranks[*b]);
+                let ranks = ranks.then_with(|| margin(*a).total_cmp(&margin(*b)));
+                ranks.then_with(|| id(*a).cmp(&id(*b)))
+            });
+            rows.truncate(budget as usize);
+        }
+        Ok(rows)
+    }
+
+    /// Low comes first; what has no number comes last.
+    fn ranks(&self) -> Result<Vec<f64>, NodeError> {
+        let mut ranks = match (&self.lane.rank_by, self.table) {
+            (Some(column), _) if column == LEARNT && self.wrong.is_some() => {
+                self.wrong.unwrap_or_default().iter().map(|wrong| 1.0 - wrong).collect()
+            }
+            (Some(column), _) => floats(self.frame, column)?,
+            (None, Some(table)) => (0..self.frame.height()).map(|row| table.margin(row)).collect(),
+            (None, None) => {
+                let message = format!("lane `{}` has nothing to rank by", self.lane.name);
+                return Err(NodeError::input(message).with_hint("name a column in `rank_by`"));
+            }
+        };
+        for rank in &mut ranks {
+            // NaN may carry a sign, and a negative one would sort first.
+            *rank = if rank.is_nan() { f64::INFINITY } else { *rank + 0.0 };
+        }
+        Ok(ranks)
+    }
+
+    fn reason(&self, row: usize, threshold: Option<f64>, place: usize) -> String {
+        let base = self.table.map(|table| table.reason(row, threshold));
+        let more = match (self.lane.rule, &self.lane.condition, self.lane.budget) {
+            (Rule::Strict, Some(condition), _) if base.is_none() => Some(condition.clone()),
+            (Rule::Ranked, _, Some(budget)) => {
+                let by = self.lane.rank_by.as_deref().unwrap_or("margin");
+                Some(format!("place {} of {budget} by `{by}`", place + 1))
+            }
+            _ => None,
+        };
+        base.into_iter().chain(more).collect::<Vec<_>>().join("; ")
+    }
+}
