@@ -16,6 +16,7 @@ mod crash_points;
 mod demo;
 mod disturbed;
 mod duplicates;
+mod estimates;
 mod examples;
 mod explain;
 mod graph;

@@ -41,9 +41,11 @@ nodes:
       - {name: strict, rule: strict, where: 'prediction_confidence > 0.9 and predicted_label != given_label', budget: 300}
       - {name: adaptive, rule: adaptive}
       - {name: ranked, rule: ranked, rank_by: label_quality, budget: 500}
-  queue: {kind: review-queue, input: suspicious, store: 'sqlite:relabel.db', budget: 500}
   page: {kind: report, input: issues, classes: issues.classes, duplicates: pairs.conflicts,
          models: both.models, path: out/report.html}
+  drawn: {kind: sample, input: issues, rows: 200, stratify_by: given_label}
+  found: {kind: estimate, input: issues, decisions: decided, next: laned, budget: 250}
+  queue: {kind: review-queue, input: suspicious, control: drawn, store: 'sqlite:relabel.db', budget: 500}
   csv: {kind: export, input: current, path: out/cleaned.csv}
   parquet: {kind: export, input: linear, path: out/linear.parquet}
   arrow: {kind: export, input: issues, path: out/issues.arrow}
