@@ -45,6 +45,7 @@ nodes:
          models: both.models, path: out/report.html}
   drawn: {kind: sample, input: issues, rows: 200, stratify_by: given_label}
   found: {kind: estimate, input: issues, decisions: decided, next: laned, budget: 250}
+  people: {kind: agreement, input: decided.votes, probabilities: bayes.probabilities}
   queue: {kind: review-queue, input: suspicious, control: drawn, store: 'sqlite:relabel.db', budget: 500}
   csv: {kind: export, input: current, path: out/cleaned.csv}
   parquet: {kind: export, input: linear, path: out/linear.parquet}

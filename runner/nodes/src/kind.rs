@@ -157,6 +157,7 @@ fn table() -> Vec<(Arc<dyn KindSignature>, Maker)> {
         entry::<crate::estimate::Estimate>(),
         entry::<crate::corrections::Corrections>(),
         entry::<crate::clean::Clean>(),
+        entry::<crate::agreement::Agreement>(),
         entry::<crate::export::Export>(),
         entry::<crate::train::Train>(),
         entry::<crate::evaluate::Evaluate>(),
