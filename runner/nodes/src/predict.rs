@@ -37,6 +37,7 @@ mod brought;
 pub(crate) mod calibration;
 mod npy;
 pub(crate) mod scores;
+mod verified;
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -62,6 +63,13 @@ pub(crate) struct Params {
     calibrate: Calibrate,
     #[serde(default = "default_seed")]
     seed: u64,
+    /// How much a record with a correction or a verified label counts while learning.
+    #[serde(default = "default_weight")]
+    verified_weight: f64,
+}
+
+fn default_weight() -> f64 {
+    1.0
 }
 
 fn default_seed() -> u64 {
@@ -138,6 +146,11 @@ impl Kind for Predict {
                     .with_hint("put a `kfold` node before this one"),
             ]);
         };
+        let plugins: Vec<_> = described.iter().map(|one| one.plugin.clone()).collect();
+        let findings = verified::check(params.verified_weight, &input, &plugins);
+        if !findings.is_empty() {
+            return Err(findings);
+        }
         let mut filled = context.params.clone();
         checked.choice = classifier.is_auto();
         if checked.choice {
@@ -200,6 +213,8 @@ struct SharedCorpus {
     corpus: Box<dyn Corpus>,
     classes: Classes,
     folds: Vec<u32>,
+    /// Of each record, where they differ.
+    weights: Option<Vec<f32>>,
 }
 
 impl Node for PredictNode {
@@ -320,7 +335,8 @@ impl Folds for PredictNode {
         let candidate = choice::chosen(&self.candidates, inputs.choice())?;
         let texts = texts_of(frame, &candidate.columns)?;
         let corpus = candidate.classifier.prepare(&texts, &candidate.params, call)?;
-        Ok(Box::new(SharedCorpus { corpus, classes, folds }))
+        let weights = verified::weights(frame, self.params.verified_weight);
+        Ok(Box::new(SharedCorpus { corpus, classes, folds, weights }))
     }
 
     fn run_fold(
@@ -345,10 +361,13 @@ impl Folds for PredictNode {
                 None => {}
             }
         }
+        let of_row =
+            |all: &Vec<f32>| rows.iter().map(|row| all[*row as usize]).collect::<Vec<f32>>();
+        let weights = shared.weights.as_ref().map(of_row);
         let request = FitRequest {
             rows: &rows,
             labels: &labels,
-            weights: None,
+            weights: weights.as_deref(),
             class_count: classes.names.len() as u32,
             seed: self.params.seed.wrapping_add(u64::from(fold)),
         };
