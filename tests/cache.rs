@@ -156,8 +156,9 @@ fn gc_leaves_alone_what_a_running_run_uses() {
     wait_for(&mut lines.by_ref().inspect(|line| text.push_str(&format!("{line}\n"))), |line| {
         is_start_of(line, 1)
     });
-    let report = gc(&sandbox, &["--keep-runs", "0"]);
+    let report = gc(&sandbox, &["--keep-runs", "0", "--runs", "0"]);
     assert_eq!(report["runs_in_progress"].as_array().unwrap().len(), 1, "{report}");
+    assert_eq!(report["removed_run_records"], 1, "the run that is on keeps its record");
     let gone = removed(&report);
     assert!(gone.contains(&"audit/folds") && gone.contains(&"audit/oof[4]"), "{gone:?}");
     assert!(!gone.contains(&"audit/valid") && !gone.contains(&"audit/records"), "{gone:?}");
@@ -177,7 +178,8 @@ fn gc_again_and_again_beside_a_run_harms_nothing() {
     let mut sweeps_beside_it = 0;
     while child.try_wait().unwrap().is_none() {
         if sandbox.path(".relabel/runs-v1").exists() {
-            let report = gc(&sandbox, &["--keep-runs", "0"]);
+            let report = gc(&sandbox, &["--keep-runs", "0", "--runs", "1"]);
+            assert_eq!(report["run_records"], json!([]), "the last run keeps its record");
             sweeps_beside_it += report["runs_in_progress"].as_array().unwrap().len();
         }
     }
@@ -186,6 +188,34 @@ fn gc_again_and_again_beside_a_run_harms_nothing() {
     assert!(sweeps_beside_it > 3 && output.status.success());
     assert!(events.of("repaired").is_empty(), "{events:?}");
     assert_eq!(events.units("run"), UNITS);
+}
+
+#[test]
+fn records_of_runs_go_by_number_and_age_and_never_before_their_results() {
+    let sandbox = Sandbox::audit();
+    sandbox.write("other.yaml", sandbox.read("relabel.yaml").replace("name: audit", "name: other"));
+    sandbox.run(&["other.yaml"]);
+    let ids: Vec<Value> = (0..4).map(|_| sandbox.run(&[]).finish()["run_id"].clone()).collect();
+    let listed = || {
+        let runs = sandbox.relabel(&["runs", "list", "--format", "json"]).ok().json();
+        runs["runs"].as_array().unwrap().len()
+    };
+    assert_eq!(gc(&sandbox, &[])["run_records"], json!([]), "nobody asked for it");
+    assert_eq!(gc(&sandbox, &["--runs", "2"])["run_records"], json!([]), "five are kept for");
+    let dry = gc(&sandbox, &["--dry-run", "--keep-runs", "1", "--runs", "2"]);
+    assert_eq!((&dry["run_records"], listed()), (&json!(ids[..2]), 5));
+    assert!(dry["run_record_bytes"].as_u64().unwrap() > 1000);
+    let young = ["--keep-runs", "1", "--runs", "2", "--older-than", "1d"];
+    assert_eq!(gc(&sandbox, &young)["run_records"], json!([]));
+    let folder = sandbox.path(".relabel/runs-v1").join(ids[0].as_str().unwrap());
+    ["run.json", "events.jsonl", ""].iter().for_each(|file| set_age(&folder.join(file), 172_800));
+    assert_eq!(gc(&sandbox, &young)["removed_run_records"], 1);
+    assert!(!folder.exists());
+    let done = sandbox.relabel(&["cache", "gc", "--keep-runs", "1", "--runs", "1"]).ok();
+    assert!(done.out().contains("removed the records of 2 runs"), "{}", done.out());
+    assert_eq!(listed(), 2, "the last of each pipeline");
+    sandbox.relabel(&["runs", "show", "last"]).ok();
+    assert_eq!(sandbox.run(&["other.yaml"]).units("run"), [""; 0]);
 }
 
 #[test]

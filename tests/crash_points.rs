@@ -156,7 +156,7 @@ fn killed_anywhere_in_a_gc() {
     std::fs::write(&left, "half").unwrap();
     let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(9000);
     std::fs::File::open(&left).unwrap().set_modified(long_ago).unwrap();
-    let gc = ["cache", "gc", "--keep-runs", "1"];
+    let gc = ["cache", "gc", "--keep-runs", "1", "--runs", "1"];
     let untroubled = Sandbox::copy_of(&sandbox);
     untroubled.relabel(&gc).ok();
     let wanted = state(&untroubled);

@@ -26,6 +26,7 @@ mod isolation_programs;
 mod issues;
 mod lanes;
 mod lineage;
+mod matrix;
 mod people;
 mod plan;
 mod plugins;

@@ -5,8 +5,14 @@
 Makes its own records in a temporary folder (--records, 100,000 by default) and runs the pipeline
 `pipelines/audit.yaml` on them, then pipelines of 1,000 and 10,000 small filters. Each figure is the
 median of --runs, with the least beside it; nothing else should be going on.
+
+    python3 examples/benchmark/reruns.py --memory 10000 100000 1000000
+
+measures cold runs instead: how much memory they have at most, beside the largest frame, and how
+much of the time goes into node kinds. The first part of a run ends before the classifier starts.
 """
 import argparse
+import json
 import os
 import random
 import shutil
@@ -68,20 +74,72 @@ class Bench:
         self.row(what, target_ms, [self.run(*arguments) for _ in range(self.runs)])
 
 
+def cold(program, folder, *arguments):
+    """Runs to the end: peak memory in MB, wall seconds, events."""
+    command = [program, "run", "audit.yaml", "--format", "json", *arguments]
+    with open(os.path.join(folder, "events"), "w+b") as out:
+        started = time.perf_counter()
+        child = subprocess.Popen(command, cwd=folder, stdout=out, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.perf_counter() - started
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            raise SystemExit(f"{' '.join(command)}: exit code {child.returncode}")
+        out.seek(0)
+        events = [json.loads(line) for line in out.read().splitlines()]
+    return usage.ru_maxrss / 1000, seconds, events
+
+
+def largest_frame(folder):
+    sizes = [os.path.getsize(os.path.join(path, name))
+             for path, _, names in os.walk(os.path.join(folder, ".relabel", "objects-v1")) for name in names]
+    return max(sizes) / 1e6
+
+
+def in_nodes(events):
+    """Seconds in which a node kind was at work, with one unit at a time."""
+    return sum(event["seconds"] for event in events
+               if event["event"] == "unit" and event["state"] == "run")
+
+
+def memory(program, counts):
+    records = "nodes.records.path=records.csv"
+    print("| records | largest frame, MB | peak before the classifier, MB | peak, MB | "
+          "seconds | in node kinds | engine |")
+    print("| --: | --: | --: | --: | --: | --: | --: |")
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            prepare(folder, count)
+            before, first_seconds, first = cold(program, folder, "--jobs", "1", "--select", "folds", "--set", records)
+            after, seconds, second = cold(program, folder, "--jobs", "1", "--set", records)
+            largest = largest_frame(folder)
+            work = in_nodes(first) + in_nodes(second)
+            wall = first_seconds + seconds
+            print(f"| {count:,} | {largest:.1f} | {before:.0f} ({before / largest:.1f} times) | {after:.0f} | "
+                  f"{wall:.2f} | {work:.2f} | {100 * (wall - work) / work:.1f} % |", flush=True)
+
+
+def prepare(folder, count):
+    open(os.path.join(folder, "relabel.toml"), "w").close()
+    write_records(os.path.join(folder, "records.csv"), count)
+    shutil.copy(os.path.join(ROOT, "pipelines", "audit.yaml"), os.path.join(folder, "audit.yaml"))
+    with open(os.path.join(folder, "taxonomy.yaml"), "w", encoding="utf-8") as file:
+        file.write(f"version: 1\ncategories: [{', '.join(LABELS)}]\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
     parser.add_argument("--program", default=os.path.join(target, "release", "relabel"))
     parser.add_argument("--records", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=15)
+    parser.add_argument("--memory", type=int, nargs="+", metavar="RECORDS")
     arguments = parser.parse_args()
+    if arguments.memory:
+        return memory(arguments.program, arguments.memory)
     with tempfile.TemporaryDirectory() as folder:
-        open(os.path.join(folder, "relabel.toml"), "w").close()
-        write_records(os.path.join(folder, "records.csv"), arguments.records)
+        prepare(folder, arguments.records)
         write_records(os.path.join(folder, "few.csv"), 20)
-        shutil.copy(os.path.join(ROOT, "pipelines", "audit.yaml"), os.path.join(folder, "audit.yaml"))
-        with open(os.path.join(folder, "taxonomy.yaml"), "w", encoding="utf-8") as file:
-            file.write(f"version: 1\ncategories: [{', '.join(LABELS)}]\n")
         for units in (1000, 10_000):
             with open(os.path.join(folder, f"units{units}.yaml"), "w", encoding="utf-8") as file:
                 file.write(chain(units))
@@ -105,6 +163,7 @@ def main():
     print("| --- | --: | --: | --: |")
     for what, limit, middle, least in bench.rows:
         print(f"| {what} | {limit or ''} | {middle:.1f} | {least:.1f} |")
+    return None
 
 
 main()

@@ -60,7 +60,3 @@ pub fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     kill::point();
     Ok(())
 }
-
-pub fn write_bytes_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    write_atomically(path, |file| file.write_all(bytes))
-}

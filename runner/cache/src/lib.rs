@@ -31,7 +31,9 @@ mod sweep;
 pub use digest::{Digest, DigestWriter, Hasher, ParseDigestError};
 pub use facts::{Explanation, Fact, FactComparison, Facts};
 pub use file_digests::{FileDigests, FileError, StatedDigest};
-pub use fs::{write_atomically, write_bytes_atomically, write_unsynced};
+pub use fs::{write_atomically, write_unsynced};
 pub use lock::{KeyLock, LockAttempt};
 pub use store::{BlobState, Cache, CacheError, OutputRecord, UnitRecord};
-pub use sweep::{BlobEntry, Inventory, RecordEntry, RunInProgress, Stamp, Stray, Sweep, SweepLock};
+pub use sweep::{
+    BlobEntry, Hold, Inventory, RecordEntry, RunInProgress, Stamp, Stray, Sweep, SweepLock,
+};

@@ -1,19 +1,20 @@
 //! Records and blobs in a folder.
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::digest::{Digest, DigestWriter};
 use crate::facts::Facts;
-use crate::fs::write_bytes_atomically;
+use crate::fs::write_unsynced;
 use crate::kill;
 use crate::lock::{KeyLock, LockAttempt};
-use crate::sweep::touch;
+use crate::sweep::{Hold, touch};
 
 /// How the names of unfinished blobs begin.
 pub(crate) const TEMPORARY_BLOB: &str = ".tmp-";
@@ -80,12 +81,14 @@ pub struct Cache {
     folder: PathBuf,
     /// `locks/gc`, opened once and handed from one use to the next.
     pub(crate) use_lock: Arc<Mutex<Option<File>>>,
+    /// What was published and may not be on disk yet.
+    unsynced: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl Cache {
     /// Opens a cache without touching the disk: `plan` works on a read-only one.
     pub fn at(folder: impl Into<PathBuf>) -> Cache {
-        Cache { folder: folder.into(), use_lock: Arc::default() }
+        Cache { folder: folder.into(), use_lock: Arc::default(), unsynced: Arc::default() }
     }
 
     pub fn folder(&self) -> &Path {
@@ -148,25 +151,52 @@ impl Cache {
             }
         }
         let bytes = serde_json::to_vec(record).expect("a record is plain data");
-        let done = write_bytes_atomically(&self.record_path(&record.key), &bytes)
-            .map_err(|error| self.error("cannot write a record", error));
+        let path = self.record_path(&record.key);
+        write_unsynced(&path, &bytes)
+            .map_err(|error| self.error("cannot write a record", error))?;
         drop(shared);
-        done
+        self.note_unsynced(path);
+        Ok(())
+    }
+
+    fn note_unsynced(&self, path: PathBuf) {
+        self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
+    }
+
+    /// Waits until all that was published is on disk: files first, then the folders they are in.
+    ///
+    /// A killed process needs no sync: what it wrote is the system's. Only a power cut can lose
+    /// what was not synced, and whoever reads finds that by length and digest.
+    pub fn sync(&self) -> Result<(), CacheError> {
+        let files =
+            std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
+        let folders: BTreeSet<PathBuf> =
+            files.iter().filter_map(|path| path.parent().map(Path::to_owned)).collect();
+        for path in files.iter().chain(&folders) {
+            match File::open(path).and_then(|file| file.sync_all()) {
+                // Somebody has removed it since.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                done => done.map_err(|error| self.error("cannot sync a result", error))?,
+            }
+        }
+        Ok(())
     }
 
     /// Takes a record that was found whole into use: marks it, and says whether it is still there.
     ///
     /// A sweep removes nothing that was marked after the sweep looked at it, nor its blobs.
     pub fn use_record(&self, record: &UnitRecord) -> bool {
-        // Where nothing can be locked or marked, nothing can be removed either.
-        let shared = self.in_use_lock().ok();
-        let there = match touch(&self.record_path(&record.key)) {
+        self.use_record_in(record, &self.hold())
+    }
+
+    /// The same while a hold is there already, as when many are taken into use.
+    pub fn use_record_in(&self, record: &UnitRecord, _: &Hold<'_>) -> bool {
+        // Where nothing can be marked, nothing can be removed either.
+        match touch(&self.record_path(&record.key)) {
             // Blobs go after their record only, so they are as whole as they were.
             Ok(()) => true,
             Err(_) => self.has_record_file(&record.key) && self.is_whole(record),
-        };
-        drop(shared);
-        there
+        }
     }
 
     pub fn remove_record(&self, key: &Digest) -> Result<(), CacheError> {
@@ -212,14 +242,13 @@ impl Cache {
             return Ok((digest, length));
         }
         drop(shared);
-        temporary.as_file().sync_all()?;
         kill::point();
         let parent = path.parent().expect("a blob lies in a folder");
         std::fs::create_dir_all(parent)?;
+        kill::point();
         temporary.persist(&path).map_err(|error| error.error)?;
         kill::point();
-        File::open(parent)?.sync_all()?;
-        kill::point();
+        self.note_unsynced(path);
         Ok((digest, length))
     }
 
@@ -263,6 +292,19 @@ impl Cache {
             return Err(self.error("an artifact is damaged", error));
         }
         Ok(bytes)
+    }
+
+    /// Opens a blob for reading once its digest is checked; never holds more than a piece of it.
+    pub fn open_blob(&self, output: &OutputRecord) -> Result<File, CacheError> {
+        let open = || {
+            let mut file = File::open(self.blob_path(&output.blob))?;
+            if Digest::of_reader(&mut file)? != output.blob {
+                return Err(io::Error::other("its bytes do not have its digest"));
+            }
+            file.rewind()?;
+            Ok(file)
+        };
+        open().map_err(|error| self.error("cannot read an artifact", error))
     }
 
     /// Tries to become the one that computes `key`; `holder` is shown to others who want it.
@@ -322,7 +364,7 @@ mod tests {
         std::fs::write(&path, b"c0ntent").unwrap();
         assert_eq!(cache.blob_state(output), BlobState::Whole);
         assert_eq!(cache.verify_blob(output), BlobState::Damaged);
-        assert!(cache.read_blob(output).is_err());
+        assert!(cache.read_blob(output).is_err() && cache.open_blob(output).is_err());
         std::fs::write(&path, b"cont").unwrap();
         assert_eq!(cache.blob_state(output), BlobState::Damaged);
         std::fs::remove_file(&path).unwrap();

@@ -115,6 +115,10 @@ pub(crate) struct UseLock<'a> {
     home: &'a Mutex<Option<File>>,
 }
 
+/// While there is one, no sweep removes anything.
+#[derive(Debug)]
+pub struct Hold<'a>(#[allow(dead_code)] Option<UseLock<'a>>);
+
 impl Drop for UseLock<'_> {
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
@@ -151,6 +155,12 @@ impl Cache {
             }
             opened => opened,
         }
+    }
+
+    /// Keeps sweeps from removing anything until it is dropped, which should be soon: a sweep waits.
+    pub fn hold(&self) -> Hold<'_> {
+        // Where nothing can be locked, nothing can be removed either.
+        Hold(self.in_use_lock().ok())
     }
 
     /// Keeps sweeps from removing anything for the moment in which something is taken into use.

@@ -17,6 +17,7 @@ use plugin_host::{Launcher, PluginSource};
 use crate::args::{Format, FormatName, Global, PipelineArgs};
 use crate::error::{CliError, Exit};
 use crate::plugins_lock::PluginsLock;
+use crate::sound_checks::SoundChecks;
 
 /// What commands share.
 pub struct Context {
@@ -40,6 +41,7 @@ pub struct Loaded {
     /// The folder of the file, absolute.
     pub base_dir: PathBuf,
     pub cache: Cache,
+    pub checks: SoundChecks,
     /// Every plugin the pipeline asks for, or lets `auto` choose from, by the word it has for it.
     pub plugins: BTreeMap<String, PluginDescription>,
 }
@@ -99,6 +101,7 @@ impl Context {
         }
         let cache_folder = self.cache_folder(&base_dir);
         self.plugins.keep_descriptions(cache_folder.join("plugins-v1"));
+        let checks = SoundChecks::open(cache_folder.join("checks-v1"));
         let cache = Cache::at(cache_folder);
         let refusals = RefCell::default();
         let found = RefCell::default();
@@ -107,6 +110,7 @@ impl Context {
             plugins: &self.plugins,
             refusals: &refusals,
             found: &found,
+            checks: &checks,
         };
         let params = args.params.iter().map(|path| read_params(path));
         let params = params.collect::<Result<Vec<String>, CliError>>()?;
@@ -120,7 +124,8 @@ impl Context {
         let plan = plan::compile(&source, &self.catalog, &world).map_err(|errors| {
             CliError::plan(&errors, &name, &source, &args.params, &refusals.borrow())
         })?;
-        Ok(Loaded { plan, name, base_dir, cache, plugins: found.into_inner() })
+        checks.save();
+        Ok(Loaded { plan, name, base_dir, cache, checks, plugins: found.into_inner() })
     }
 
     pub fn cache_folder(&self, base_dir: &Path) -> PathBuf {
@@ -215,6 +220,7 @@ struct Outside<'a> {
     refusals: &'a RefCell<Vec<String>>,
     /// Every plugin that was given, by the word it was asked for with.
     found: &'a RefCell<BTreeMap<String, PluginDescription>>,
+    checks: &'a SoundChecks,
 }
 
 impl World for Outside<'_> {
@@ -229,6 +235,14 @@ impl World for Outside<'_> {
     fn read_text(&self, path: &str) -> Result<String, WorldError> {
         std::fs::read_to_string(self.base_dir.join(path))
             .map_err(|error| WorldError(error.to_string()))
+    }
+
+    fn was_sound(&self, fingerprint: &[u8; 32]) -> bool {
+        self.checks.has(fingerprint)
+    }
+
+    fn note_sound(&self, fingerprint: &[u8; 32]) {
+        self.checks.note(fingerprint);
     }
 
     fn plugin(&self, request: &PluginRequest<'_>) -> Result<PluginDescription, PluginProblem> {

@@ -16,6 +16,7 @@ mod demo;
 mod error;
 mod output;
 mod plugins_lock;
+mod sound_checks;
 
 fn main() -> ExitCode {
     if let Some(nth) = std::env::var("RELABEL_TEST_KILL_AT").ok().and_then(|n| n.parse().ok()) {

@@ -10,11 +10,18 @@ use serde_json::Value;
 
 use crate::history::History;
 
+mod runs;
+
+pub use runs::RunRemoval;
+
 /// What a gc is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct GcOptions {
     /// What the last so many runs of each pipeline used is kept.
     pub keep_runs: usize,
+    /// Remove the records of all but the last so many runs of each pipeline, and never of those
+    /// that results are kept for; without it all of them stay.
+    pub keep_records: Option<usize>,
     /// Stop removing when the cache is this small; without it all that nothing keeps goes.
     pub max_bytes: Option<u64>,
     /// Remove only what has not been used for so long.
@@ -55,6 +62,16 @@ pub struct GcPlan {
     /// Records that are kept because runs of the past or of now use them.
     pub kept_by_runs: u64,
     pub runs_in_progress: Vec<String>,
+    /// Records of runs that are to go, oldest first; their bytes are not among those above.
+    pub run_records: Vec<RunRemoval>,
+}
+
+/// What a gc has removed.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct GcDone {
+    pub sweep: Sweep,
+    pub run_records: u64,
+    pub run_record_bytes: u64,
 }
 
 /// What a cache holds.
@@ -235,6 +252,7 @@ pub fn plan_gc(cache: &Cache, options: &GcOptions) -> Result<GcPlan, CacheError>
         removals.push(removal);
     }
     Ok(GcPlan {
+        run_records: runs::removals(cache, options, stale_before_ns)?,
         loose_files: (orphans.len() + strays.len()) as u64,
         inventory,
         removals,
@@ -274,11 +292,12 @@ fn removal(
 }
 
 /// Removes what the plan names, but for what somebody has taken into use since.
-pub fn carry_out_gc(cache: &Cache, plan: &GcPlan) -> Result<Sweep, CacheError> {
+pub fn carry_out_gc(cache: &Cache, plan: &GcPlan) -> Result<GcDone, CacheError> {
     let keys = plan.removals.iter().map(|removal| removal.key).collect();
     let sweep = cache.sweep(&plan.inventory, &keys, &plan.orphans, &plan.strays)?;
     cache.remove_stale_locks(plan.stale_before_ns);
-    Ok(sweep)
+    let (run_records, run_record_bytes) = runs::remove(cache, &plan.run_records)?;
+    Ok(GcDone { sweep, run_records, run_record_bytes })
 }
 
 /// Checks the digest of every blob that a record names, and that every record can be read.

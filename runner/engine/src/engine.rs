@@ -13,6 +13,7 @@ use crate::Clock;
 use crate::classifier::Cancel;
 use crate::event::{Reporter, RunSummary};
 use crate::history::{History, HistoryError, LastFacts};
+use crate::matrix::{self, Comparison, MatrixNode};
 use crate::node::{Node, NodeError, NodeFactory, Note, notes_of};
 use crate::resolve::{Judge, Keyed, PlannedUnit};
 use crate::scheduler::Run;
@@ -113,6 +114,10 @@ impl Engine<'_> {
         for unit in units.iter() {
             if let Entry::Vacant(entry) = nodes.entry(unit.step) {
                 let step = plan.step(unit.step);
+                if step.matrix.is_some() {
+                    entry.insert(Arc::new(MatrixNode));
+                    continue;
+                }
                 let node = self
                     .factory
                     .node(plan, step)
@@ -238,7 +243,11 @@ impl Engine<'_> {
         threads: usize,
     ) -> Job {
         let step = plan.step(unit.step);
+        let readers = plan.readers(step.id);
+        let read = readers.iter().flat_map(|reader| &plan.step(*reader).inputs);
+        let read = read.filter(|input| input.step == step.id);
         Job {
+            read_ports: read.map(|input| input.from_port.to_owned()).collect(),
             node,
             kind: step.kind,
             inputs: step.inputs.clone(),
@@ -246,6 +255,7 @@ impl Engine<'_> {
             records,
             shared: Arc::default(),
             memory: Arc::default(),
+            durability: Arc::default(),
             cache: self.cache.clone(),
             base_dir: self.base_dir.clone(),
             taxonomy: plan.taxonomy.clone(),
@@ -255,6 +265,11 @@ impl Engine<'_> {
             lock: None,
             keyed,
             unit: unit.clone(),
+            comparison: step.matrix.as_ref().map(|matrix| Comparison {
+                matrix: matrix.clone(),
+                ports: step.outputs.iter().map(|(port, _)| (*port).to_owned()).collect(),
+                seconds: Vec::new(),
+            }),
         }
     }
 
@@ -318,7 +333,11 @@ pub(crate) fn units_of(plan: &Plan, selected: Option<&[StepId]>) -> Units {
 
 /// Logical digests of what a unit reads, in the order of its needs.
 pub(crate) fn input_digests(plan: &Plan, unit: &Unit, records: &[&UnitRecord]) -> Vec<Digest> {
-    let inputs = &plan.step(unit.step).inputs;
+    let step = plan.step(unit.step);
+    if let Some(matrix) = &step.matrix {
+        return records.iter().map(|record| matrix::digest_of(matrix, record)).collect();
+    }
+    let inputs = &step.inputs;
     records
         .iter()
         .enumerate()

@@ -28,6 +28,8 @@ pub enum Event {
         unit: UnitName,
         kind: &'static str,
         reason: Reason,
+        /// What it may take, by earlier runs, for reporters that want to know.
+        expected_seconds: Option<f64>,
     },
     /// `fraction` of a unit over `rows` rows is done.
     UnitProgress {
@@ -78,6 +80,14 @@ pub enum Event {
         unit: UnitName,
         what: String,
     },
+    /// How far the run is, for reporters that want to know.
+    RunEstimate {
+        /// Units that are final, of `units`.
+        done: usize,
+        units: usize,
+        /// By how long units took in earlier runs; absent if nothing is known of one.
+        seconds_left: Option<f64>,
+    },
     RunFinished(RunSummary),
 }
 
@@ -113,4 +123,9 @@ pub struct RunSummary {
 /// Shows events to somebody. Called from the scheduler's thread only.
 pub trait Reporter {
     fn event(&mut self, event: &Event);
+
+    /// Whether to work out how long units and the run may take; that reads earlier runs.
+    fn wants_estimates(&self) -> bool {
+        false
+    }
 }

@@ -29,6 +29,11 @@ pub fn read_frame(bytes: &[u8]) -> Result<DataFrame, FrameError> {
     IpcReader::new(std::io::Cursor::new(bytes)).finish().map_err(FrameError::Read)
 }
 
+/// Reads a frame from its file, column by column: the file is never in memory as a whole.
+pub fn read_frame_file(file: std::fs::File) -> Result<DataFrame, FrameError> {
+    IpcReader::new(file).finish().map_err(FrameError::Read)
+}
+
 /// The digest of a frame's content: schema and values in row order, whatever the chunks, offsets,
 /// bytes under nulls or string encoding.
 ///

@@ -23,6 +23,11 @@ use serde_json::Value;
 use crate::event::{Event, RunSummary};
 use crate::unit::UnitName;
 
+/// Bytes of a log that is read for an estimate only.
+const MAX_LOG_IN_PASSING: u64 = 1 << 20;
+/// Runs that are looked at for an estimate.
+const MAX_RUNS_IN_PASSING: usize = 50;
+
 #[derive(Debug, thiserror::Error)]
 pub enum HistoryError {
     #[error("cannot read or write `{path}`: {source}")]
@@ -45,7 +50,7 @@ pub(crate) struct LastUnit {
 pub(crate) struct LastFacts {
     path: Option<PathBuf>,
     before: OnceCell<BTreeMap<String, LastUnit>>,
-    now: BTreeMap<String, LastUnit>,
+    now: BTreeMap<String, (Digest, LastUnit)>,
 }
 
 impl LastFacts {
@@ -58,11 +63,12 @@ impl LastFacts {
 
     pub fn get(&self, name: &UnitName) -> Option<&LastUnit> {
         let name = name.to_string();
-        self.now.get(&name).or_else(|| self.before().get(&name))
+        self.now.get(&name).map(|(_, unit)| unit).or_else(|| self.before().get(&name))
     }
 
-    pub fn set(&mut self, name: &UnitName, facts: Facts, failed: bool) {
-        self.now.insert(name.to_string(), LastUnit { facts, failed });
+    /// `key` is that of the facts.
+    pub fn set(&mut self, name: &UnitName, key: Digest, facts: Facts, failed: bool) {
+        self.now.insert(name.to_string(), (key, LastUnit { facts, failed }));
     }
 
     /// Writes what is new. A run that found all as it was before reads and writes next to nothing:
@@ -70,9 +76,9 @@ impl LastFacts {
     pub fn save(self) -> io::Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
         let mut hasher = cache::Hasher::new();
-        for (name, unit) in &self.now {
+        for (name, (key, unit)) in &self.now {
             hasher.field(name.as_bytes());
-            hasher.update(unit.facts.key().as_bytes());
+            hasher.update(key.as_bytes());
             hasher.update(&[u8::from(unit.failed)]);
         }
         let digest = hasher.finish().to_hex();
@@ -81,7 +87,7 @@ impl LastFacts {
             return Ok(());
         }
         let mut all = self.before().clone();
-        all.extend(self.now.clone());
+        all.extend(self.now.into_iter().map(|(name, (_, unit))| (name, unit)));
         // The digest goes before the facts change and comes after: alone it never says too much.
         match std::fs::remove_file(&seen) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -184,8 +190,39 @@ impl History {
         self.run_ids().iter().filter_map(|id| self.read(id).ok()).collect()
     }
 
-    fn run_folder(&self, run_id: &str) -> PathBuf {
-        self.folder.join("runs-v1").join(run_id)
+    /// The last `count` runs of a pipeline in a folder, newest first; logs too long to be read in
+    /// passing are left out.
+    pub(crate) fn last_runs(
+        &self,
+        pipeline: &str,
+        base_dir: &Path,
+        count: usize,
+    ) -> Vec<RunRecord> {
+        let place = base_dir.display().to_string();
+        let is_short = |id: &&String| {
+            let log = self.run_folder(id).join("events.jsonl");
+            std::fs::metadata(log).is_ok_and(|log| log.len() <= MAX_LOG_IN_PASSING)
+        };
+        let ids = self.run_ids();
+        let runs = ids.iter().rev().take(MAX_RUNS_IN_PASSING).filter(is_short);
+        runs.filter_map(|id| self.read(id).ok())
+            .filter(|run| run.pipeline == pipeline && run.header["base_dir"] == place.as_str())
+            .take(count)
+            .collect()
+    }
+
+    pub(crate) fn runs_folder(&self) -> PathBuf {
+        self.folder.join("runs-v1")
+    }
+
+    pub(crate) fn run_folder(&self, run_id: &str) -> PathBuf {
+        self.runs_folder().join(run_id)
+    }
+
+    /// What a run wrote down when it started; `None` if that cannot be read.
+    pub(crate) fn header(&self, run_id: &str) -> Option<Value> {
+        let bytes = std::fs::read(self.run_folder(run_id).join("run.json")).ok()?;
+        serde_json::from_slice(&bytes).ok()
     }
 
     fn facts_path(&self, pipeline: &str) -> PathBuf {
@@ -210,7 +247,7 @@ impl History {
 
     /// Ids of all runs, oldest first: ids sort by time.
     pub fn run_ids(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.folder.join("runs-v1"));
+        let entries = std::fs::read_dir(self.runs_folder());
         let mut ids: Vec<String> = entries
             .into_iter()
             .flatten()

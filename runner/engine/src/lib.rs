@@ -10,11 +10,14 @@
 
 mod care;
 pub mod classifier;
+mod durability;
 mod engine;
+mod estimate;
 mod event;
 mod explain;
 mod frame;
 mod history;
+mod matrix;
 mod node;
 mod reason;
 mod resolve;
@@ -25,17 +28,17 @@ mod unit;
 mod worker;
 
 pub use cache::{
-    Cache, CacheError, Digest, Facts, FileDigests, Inventory, OutputRecord, RunInProgress, Sweep,
-    UnitRecord, kill, write_atomically,
+    Cache, CacheError, Digest, Facts, FileDigests, Hasher, Inventory, OutputRecord, RunInProgress,
+    Sweep, UnitRecord, kill, write_atomically, write_unsynced,
 };
 pub use care::{
-    CacheStatus, Damage, GcOptions, GcPlan, Removal, VerifyReport, carry_out_gc, plan_gc,
-    remove_damaged, status, verify,
+    CacheStatus, Damage, GcDone, GcOptions, GcPlan, Removal, RunRemoval, VerifyReport,
+    carry_out_gc, plan_gc, remove_damaged, status, verify,
 };
 pub use engine::{Engine, EngineError, Rerun, RunOptions, RunReport};
 pub use event::{Event, Reporter, RunSummary, UnitCounts, UnitUsage};
 pub use explain::{ExplainedFact, ExplainedUnit};
-pub use frame::{FrameError, logical_digest, read_frame, write_frame};
+pub use frame::{FrameError, logical_digest, read_frame, read_frame_file, write_frame};
 pub use history::{History, HistoryError, RunOutcome, RunRecord, UnitEntry};
 pub use node::{
     Artifact, FactContext, Folds, Inputs, Node, NodeError, NodeFactory, Note, Outputs, RunContext,

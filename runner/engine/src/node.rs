@@ -1,6 +1,7 @@
 //! The node as the engine sees it: facts that decide the result, and artifacts in, artifacts out.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +41,16 @@ pub enum Note {
     Metric { name: String, value: f64 },
     /// What a sink wrote, by the digest it can be recognised with.
     Target { name: String, digest: String },
+    /// One variant of a matrix, to be read beside the others.
+    Variant {
+        name: String,
+        rows: Option<u64>,
+        /// What all its units took when they ran.
+        seconds: Option<f64>,
+        metrics: BTreeMap<String, f64>,
+        /// It is the one that is handed on.
+        used: bool,
+    },
     /// Something the user should look at; `hint` says what to do.
     Warning { text: String, hint: Option<String> },
 }

@@ -87,7 +87,10 @@ impl Judge<'_> {
     ) -> Result<Keyed, NodeError> {
         let step = self.plan.step(unit.step);
         let mut facts = Facts::new();
-        facts.add("kind", format!("{} {}", step.kind, step.kind_version));
+        match step.matrix {
+            None => facts.add("kind", format!("{} {}", step.kind, step.kind_version)),
+            Some(_) => facts.add("kind", format!("matrix {}", crate::matrix::VERSION)),
+        }
         let part = match unit.name.part {
             Part::Whole => "whole".to_owned(),
             Part::Choice => "choice".to_owned(),

@@ -9,12 +9,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cache::{Facts, FileDigests, KeyLock, LockAttempt, UnitRecord};
+use cache::{Facts, FileDigests, Hold, KeyLock, LockAttempt, UnitRecord};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use plan::{Plan, StepId};
 
 use crate::classifier::Cancel;
+use crate::durability::Durability;
 use crate::engine::{Engine, EngineError, RunOptions, RunReport, input_digests};
+use crate::estimate::Durations;
 use crate::event::{Event, Reporter, RunSummary, UnitCounts};
 use crate::history::{LastFacts, RunLog};
 use crate::node::{Node, NodeError};
@@ -23,11 +25,14 @@ use crate::resolve::{Judge, Keyed, Verdict};
 use crate::unit::{Part, UnitId, Units};
 use crate::worker::{FixedClock, JobEnd, Memory, Shared};
 
+mod foresight;
 mod outcome;
 mod patience;
 
 /// How often a key that another process holds is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(50);
+/// Results taken into use before a gc may remove something again.
+const HITS_IN_ONE_HOLD: usize = 64;
 /// Times the result of one unit may be found lost in a run before the disk is taken to be at fault.
 const MAX_REPAIRS: usize = 2;
 
@@ -79,6 +84,7 @@ pub(crate) struct Run<'a> {
     open_readers: Vec<usize>,
     shared: HashMap<StepId, Arc<Shared>>,
     memory: Arc<Memory>,
+    durability: Arc<Durability>,
     pub(crate) file_digests: FileDigests,
     pub(crate) last: LastFacts,
     told_waiting: BTreeSet<UnitId>,
@@ -92,6 +98,9 @@ pub(crate) struct Run<'a> {
     /// How often a unit was tried again, and when those that wait for it are due.
     retries: HashMap<UnitId, u32>,
     paused: Vec<(Instant, UnitId)>,
+    /// What each unit may take; worked out when the first one starts and somebody wants to know.
+    expected: Vec<Option<f64>>,
+    durations: Option<Durations>,
     /// How often the result of a unit was found lost.
     repairs: HashMap<UnitId, usize>,
     log: RunLog,
@@ -122,6 +131,7 @@ impl<'a> Run<'a> {
             open_readers: units.iter().map(|unit| unit.readers.len()).collect(),
             shared: HashMap::new(),
             memory: Arc::default(),
+            durability: Arc::default(),
             file_digests: engine.file_digests(),
             last,
             told_waiting: BTreeSet::new(),
@@ -132,6 +142,8 @@ impl<'a> Run<'a> {
             started: HashMap::new(),
             retries: HashMap::new(),
             paused: Vec::new(),
+            expected: Vec::new(),
+            durations: None,
             repairs: HashMap::new(),
             log,
             reporter,
@@ -194,6 +206,10 @@ impl<'a> Run<'a> {
         sender: &Sender<Message>,
     ) -> Result<bool, EngineError> {
         let mut held = BTreeSet::new();
+        let cache = &self.engine.cache;
+        // Hits come by the thousand; a gc that is on is let through now and then.
+        let mut hold: Option<Hold<'_>> = None;
+        let mut hits = 0_usize;
         while !self.ending() {
             let Some(id) = self.ready.iter().copied().find(|id| !held.contains(id)) else { break };
             let keyed = match self.judge(id) {
@@ -204,12 +220,18 @@ impl<'a> Run<'a> {
                 }
             };
             if let Verdict::Hit(record) = keyed.verdict {
+                hits += 1;
+                if hits.is_multiple_of(HITS_IN_ONE_HOLD) {
+                    hold = None;
+                }
+                let hold = hold.get_or_insert_with(|| cache.hold());
                 // A gc may have been quicker; then the judge says so next time round.
-                if self.engine.cache.use_record(&record) {
+                if cache.use_record_in(&record, hold) {
                     self.hit(id, record, keyed.facts);
                 }
                 continue;
             }
+            hold = None;
             if self.running >= self.options.jobs.max(1) {
                 break;
             }
@@ -319,11 +341,18 @@ impl<'a> Run<'a> {
             self.engine.job(self.plan, &unit, node, keyed, records, self.options, threads);
         job.shared = self.shared.entry(unit.step).or_default().clone();
         job.memory = self.memory.clone();
+        job.durability = self.durability.clone();
         job.lock = Some(lock);
+        if let Some(comparison) = &mut job.comparison {
+            comparison.seconds = self.seconds_of_steps(step);
+        }
         self.note_start(id, &job.cancel, step.timeout_seconds);
         self.set(id, Status::Running);
         self.running += 1;
-        self.emit(Event::UnitStarted { unit: job.unit.name.clone(), kind: step.kind, reason });
+        let expected_seconds = self.expected_seconds(id);
+        let unit = job.unit.name.clone();
+        self.emit(Event::UnitStarted { unit, kind: step.kind, reason, expected_seconds });
+        self.tell_estimate();
         let sender = sender.clone();
         let clock = FixedClock::new(self.engine.clock);
         pool.spawn(move || {
@@ -339,6 +368,18 @@ impl<'a> Run<'a> {
             let seconds = started.elapsed().as_secs_f64();
             let _ = sender.send(Message::Ended { unit: id, end, seconds });
         });
+    }
+
+    /// What all units of each step that `step` reads took when they ran.
+    fn seconds_of_steps(&self, step: &plan::Step) -> Vec<f64> {
+        let mut seconds: HashMap<StepId, f64> = HashMap::new();
+        for unit in self.units.iter() {
+            if let Some(record) = &self.records[unit.id.index()] {
+                *seconds.entry(unit.step).or_default() += record.seconds;
+            }
+        }
+        let of_step = |input: &plan::StepInput| seconds.get(&input.step).copied();
+        step.inputs.iter().map(|input| of_step(input).unwrap_or_default()).collect()
     }
 
     fn wait(&mut self, receiver: &Receiver<Message>, held: bool) {

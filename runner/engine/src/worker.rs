@@ -9,7 +9,9 @@ use cache::{BlobState, Cache, Digest, FileDigests, KeyLock, OutputRecord, UnitRe
 use plan::{StepInput, Taxonomy};
 
 use crate::classifier::Cancel;
-use crate::frame::{logical_digest, read_frame, write_frame};
+use crate::durability::Durability;
+use crate::frame::{logical_digest, read_frame_file, write_frame};
+use crate::matrix::{COMPARE, Comparison};
 use crate::node::{Artifact, Inputs, Node, NodeError, Outputs, RunContext, notes_to_json};
 use crate::resolve::Keyed;
 use crate::unit::{Part, Unit, UnitId};
@@ -47,10 +49,15 @@ pub(crate) struct Job {
     pub inputs: Vec<StepInput>,
     /// The step has a choice to make before its folds.
     pub choice: bool,
+    /// The step compares variants in place of running its node.
+    pub comparison: Option<Comparison>,
+    /// Ports of the step that other steps read.
+    pub read_ports: Vec<String>,
     /// The record of each unit in `unit.needs`.
     pub records: Vec<Arc<UnitRecord>>,
     pub shared: Arc<Shared>,
     pub memory: Arc<Memory>,
+    pub durability: Arc<Durability>,
     pub cache: Cache,
     pub base_dir: PathBuf,
     pub taxonomy: Option<Taxonomy>,
@@ -91,14 +98,15 @@ impl Job {
         progress: &(dyn Fn(f32, u64) + Send + Sync),
     ) -> JobEnd {
         let started = std::time::Instant::now();
-        let result = std::panic::catch_unwind(AssertUnwindSafe(|| self.work(progress)));
-        let outputs = match result {
+        let work = || self.compare_or_work(progress);
+        let result = std::panic::catch_unwind(AssertUnwindSafe(work));
+        let (outputs, kept) = match result {
             Ok(Ok(outputs)) => outputs,
             Ok(Err(Stop::Error(error))) => return JobEnd::Failed(error),
             Ok(Err(Stop::InputLost { unit, what })) => return JobEnd::InputLost { unit, what },
             Err(panic) => return JobEnd::Failed(NodeError::Internal(panic_text(&*panic))),
         };
-        match self.publish(outputs, started.elapsed().as_secs_f64(), clock) {
+        match self.publish(outputs, kept, started.elapsed().as_secs_f64(), clock) {
             Ok(end) => end,
             Err(error) => JobEnd::Failed(error),
         }
@@ -106,8 +114,9 @@ impl Job {
 
     /// Runs the unit and publishes nothing; gives the logical digest of each port.
     pub fn recompute(&self) -> Result<Vec<(String, Digest)>, NodeError> {
-        let result = std::panic::catch_unwind(AssertUnwindSafe(|| self.work(&|_, _| {})));
-        let outputs = match result {
+        let work = || self.compare_or_work(&|_, _| {});
+        let result = std::panic::catch_unwind(AssertUnwindSafe(work));
+        let (outputs, kept) = match result {
             Ok(Ok(outputs)) => outputs,
             Ok(Err(Stop::Error(error))) => return Err(error),
             Ok(Err(Stop::InputLost { what, .. })) => {
@@ -120,7 +129,36 @@ impl Job {
             let digest = logical_digest_of(artifact)?;
             Ok((port.clone(), digest))
         };
-        outputs.artifacts.iter().map(digest).collect()
+        let kept = kept.iter().map(|output| Ok((output.port.clone(), output.logical)));
+        kept.chain(outputs.artifacts.iter().map(digest)).collect()
+    }
+
+    /// Gives new artifacts, and those of others that are handed on as they are in the cache.
+    fn compare_or_work(
+        &self,
+        progress: &(dyn Fn(f32, u64) + Send + Sync),
+    ) -> Result<(Outputs, Vec<OutputRecord>), Stop> {
+        let Some(comparison) = &self.comparison else {
+            return Ok((self.work(progress)?, Vec::new()));
+        };
+        let records: Vec<&UnitRecord> = self.records.iter().map(AsRef::as_ref).collect();
+        let compared = comparison.compare(&records)?;
+        if let Some(unit) = compared.used.map(|n| self.unit.needs[n]) {
+            for output in &compared.kept {
+                match self.cache.blob_state(output) {
+                    BlobState::Whole => {}
+                    BlobState::Missing => {
+                        return Err(Stop::InputLost { unit, what: "missing".into() });
+                    }
+                    BlobState::Damaged => {
+                        return Err(Stop::InputLost { unit, what: "damaged".into() });
+                    }
+                }
+            }
+        }
+        let mut outputs = Outputs::default().with(COMPARE, Artifact::Frame(compared.table));
+        outputs.notes = compared.notes;
+        Ok((outputs, compared.kept))
     }
 
     fn work(&self, progress: &(dyn Fn(f32, u64) + Send + Sync)) -> Result<Outputs, Stop> {
@@ -201,29 +239,29 @@ impl Job {
         if self.cache.blob_state(output) == BlobState::Missing {
             return Err(lost("missing"));
         }
+        if output.rows.is_some() {
+            let file = self.cache.open_blob(output).map_err(|_| lost("damaged"))?;
+            return Ok(Artifact::Frame(read_frame_file(file).map_err(|_| lost("unreadable"))?));
+        }
         let bytes = self.cache.read_blob(output).map_err(|_| lost("damaged"))?;
-        let artifact = if output.rows.is_some() {
-            Artifact::Frame(read_frame(&bytes).map_err(|_| lost("unreadable"))?)
-        } else {
-            Artifact::Blob(Arc::new(bytes))
-        };
-        Ok(artifact)
+        Ok(Artifact::Blob(Arc::new(bytes)))
     }
 
     fn publish(
         self,
         outputs: Outputs,
+        kept: Vec<OutputRecord>,
         seconds: f64,
         clock: &dyn crate::Clock,
     ) -> Result<JobEnd, NodeError> {
-        let mut published = Vec::with_capacity(outputs.artifacts.len());
+        let mut published = kept;
         for (port, artifact) in &outputs.artifacts {
             published.push(self.publish_one(port, artifact)?);
         }
         let record = UnitRecord {
             schema_version: UnitRecord::SCHEMA_VERSION,
             key: self.keyed.key,
-            kind: self.kind.to_owned(),
+            kind: if self.comparison.is_some() { "matrix" } else { self.kind }.to_owned(),
             outputs: published,
             notes: notes_to_json(&outputs.notes),
             facts: self.keyed.facts.clone(),
@@ -231,9 +269,16 @@ impl Job {
             run_id: self.run_id.clone(),
             finished_at: clock.now_text(),
         };
-        self.cache.put_record(&record).map_err(|error| NodeError::io(error.to_string()))?;
+        let io = |error: cache::CacheError| NodeError::io(error.to_string());
+        self.cache.put_record(&record).map_err(io)?;
+        self.durability.published(&self.cache, seconds).map_err(io)?;
         let notes = outputs.notes.clone();
         if !self.unit.readers.is_empty() {
+            let mut outputs = outputs;
+            // What nobody reads is in the cache and nowhere else.
+            if self.unit.name.part == Part::Whole {
+                outputs.artifacts.retain(|(port, _)| self.read_ports.contains(port));
+            }
             self.memory.put(self.unit.id, outputs);
         }
         drop(self.lock);

@@ -59,6 +59,7 @@ impl Kind for Export {
     const NAME: &'static str = "export";
     const VERSION: u32 = 1;
     const SUMMARY: &'static str = "Writes a frame to a file, with a manifest beside it.";
+    const SINK: bool = true;
 
     fn input_ports() -> Vec<InputPort> {
         vec![frame_port("input", "what to write", &[])]

@@ -54,10 +54,11 @@ impl Kind for Filter {
         let mut schema = context.schema("input").cloned().unwrap_or_default();
         let mut findings = shape(params);
         if let Some(condition) = &params.condition {
-            findings.extend(condition::check(condition, &schema, "/where").err());
+            findings
+                .extend(condition::check_once(context.world, condition, &schema, "/where").err());
         }
         let learns = context.schema("decisions").is_some();
-        lanes::check(&params.lanes, &schema, learns, &mut findings);
+        lanes::check(context.world, &params.lanes, &schema, learns, &mut findings);
         if learns && params.lanes.is_empty() {
             let message = "`decisions` says what lanes can expect, and there are no `lanes`";
             findings.push(Finding::new(plan::At::Input("decisions"), message));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use engine::classifier::{Classifier, ClassifierSource, ClassifierSourceError};
 use engine::{Node, NodeError, NodeFactory};
 use plan::{
-    Catalog, CheckContext, Checked, Finding, InputPort, KindSignature, Plan, PluginRequest, Step,
-    World,
+    Catalog, CheckContext, Checked, Finding, InputPort, KindSignature, Metric, Plan, PluginRequest,
+    Step, World,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -24,11 +24,18 @@ pub(crate) trait Kind: Send + Sync + 'static {
     /// Moves when the kind computes something else from the same input.
     const VERSION: u32;
     const SUMMARY: &'static str;
+    /// It writes to a place outside the cache.
+    const SINK: bool = false;
 
     fn input_ports() -> Vec<InputPort>;
 
     fn output_ports() -> Vec<&'static str> {
         vec![""]
+    }
+
+    /// What the variants of a matrix are compared by.
+    fn metrics() -> Vec<Metric> {
+        Vec::new()
     }
 
     fn check(params: &Self::Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>>;
@@ -113,6 +120,14 @@ impl<K: Kind> KindSignature for Signature<K> {
 
     fn output_ports(&self) -> Vec<&'static str> {
         K::output_ports()
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        K::metrics()
+    }
+
+    fn is_sink(&self) -> bool {
+        K::SINK
     }
 
     fn check_alone(&self, params: &Value, world: &dyn World) -> Vec<Finding> {

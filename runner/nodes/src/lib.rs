@@ -30,6 +30,7 @@ mod predict;
 mod report;
 mod review_queue;
 mod sample;
+mod soundness;
 mod source;
 mod texts;
 mod train;

@@ -17,7 +17,9 @@ use engine::classifier::{Corpus, FitRequest};
 use engine::{
     Artifact, FactContext, Facts, Folds, Inputs, Node, NodeError, Outputs, Part, RunContext,
 };
-use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema, World};
+use plan::{
+    CheckContext, Checked, ColumnType, Finding, InputPort, Metric, PortType, Schema, World,
+};
 use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,7 +33,9 @@ use crate::model::model_version;
 use crate::texts::texts_of;
 use brought::{Brought, Categories};
 use calibration::{Calibrate, calibrated};
-use scores::{Scores, reliability_frame, reliability_schema};
+use scores::{
+    ACCURACY, CALIBRATION_ERROR, LOG_LOSS, Scores, reliability_frame, reliability_schema,
+};
 
 mod brought;
 pub(crate) mod calibration;
@@ -118,6 +122,15 @@ impl Kind for Predict {
 
     fn output_ports() -> Vec<&'static str> {
         vec!["", "probabilities", "reliability", choice::CHOICE]
+    }
+
+    fn metrics() -> Vec<Metric> {
+        let metric = |column, note, larger_is_better| Metric { column, note, larger_is_better };
+        vec![
+            metric("accuracy", ACCURACY, true),
+            metric("log_loss", LOG_LOSS, false),
+            metric("calibration_error", CALIBRATION_ERROR, false),
+        ]
     }
 
     fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {

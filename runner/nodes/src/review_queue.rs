@@ -40,6 +40,7 @@ impl Kind for ReviewQueue {
     const NAME: &'static str = "review-queue";
     const VERSION: u32 = 2;
     const SUMMARY: &'static str = "Queues records for review; never one that is verified.";
+    const SINK: bool = true;
 
     fn input_ports() -> Vec<InputPort> {
         let columns = [

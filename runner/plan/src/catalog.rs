@@ -28,6 +28,15 @@ pub trait World {
     fn read_text(&self, path: &str) -> Result<String, WorldError>;
     /// A classifier plugin by name or path.
     fn plugin(&self, request: &PluginRequest<'_>) -> Result<PluginDescription, PluginProblem>;
+    /// Whether a check with this fingerprint is known to have come out well.
+    fn was_sound(&self, fingerprint: &[u8; 32]) -> bool {
+        let _ = fingerprint;
+        false
+    }
+    /// Remembers a check that came out well.
+    fn note_sound(&self, fingerprint: &[u8; 32]) {
+        let _ = fingerprint;
+    }
 }
 
 /// How many things a port takes.
@@ -140,6 +149,16 @@ pub struct Checked {
     pub choice: bool,
 }
 
+/// A figure by which results of a kind can be compared, told in a note of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metric {
+    /// Its column in a comparison, and its word for `use:`.
+    pub column: &'static str,
+    /// The name of the note.
+    pub note: &'static str,
+    pub larger_is_better: bool,
+}
+
 /// What a node kind declares of itself.
 pub trait KindSignature: Send + Sync {
     /// The word in `kind:`.
@@ -153,6 +172,15 @@ pub trait KindSignature: Send + Sync {
     fn input_ports(&self) -> Vec<InputPort>;
     /// Names of output ports; the default port is `""` and comes first.
     fn output_ports(&self) -> Vec<&'static str>;
+    /// Figures by which the variants of a matrix are compared; the first decides unless the file
+    /// says otherwise.
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
+    /// Whether it writes to a place outside the cache, where variants would be in each other's way.
+    fn is_sink(&self) -> bool {
+        false
+    }
     /// What can be found wrong without knowing the inputs; asked when those have problems.
     fn check_alone(&self, params: &Value, world: &dyn World) -> Vec<Finding> {
         let _ = (params, world);

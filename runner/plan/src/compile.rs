@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::catalog::{Catalog, InputPort, KindSignature, Many, World};
 use crate::expand::{Expander, apply_override, apply_params};
-use crate::graph::{Plan, Step, StepId};
+use crate::graph::{Plan, Step, StepId, Variant};
 use crate::params::{Checker, fill_defaults};
 use crate::problem::{PlanErrors, Problem, SourceName, Span};
 use crate::spec::PipelineSpec;
@@ -23,9 +23,11 @@ use crate::taxonomy::{Category, Taxonomy};
 use crate::yaml::{self, Data, Name, Tree};
 
 use control::Control;
+use matrix::Comparing;
 
 mod control;
 mod edges;
+mod matrix;
 mod schema;
 
 pub use schema::pipeline_schema;
@@ -57,6 +59,10 @@ struct Draft {
     control: Control,
     /// Required ports that nothing is connected to.
     missing_inputs: Vec<&'static str>,
+    /// The node is one variant of another.
+    variant: Option<Variant>,
+    /// The node has a matrix: it compares its variants and has no parameters of its own.
+    comparing: Option<Comparing>,
 }
 
 /// Checks a pipeline and makes its plan, or gives everything that is wrong with it.
@@ -100,7 +106,15 @@ pub fn compile(
     let mut checkers = Checkers::new();
     for (name, tree) in &spec.nodes {
         let tree = expander.expand(tree, &format!("nodes.{}", name.text));
-        drafts.extend(draft(name, tree, catalog, &mut checkers, &mut problems));
+        check_name(name, &mut problems);
+        match matrix::expand(name, &tree, &mut problems) {
+            None => drafts.extend(draft(name, tree, catalog, &mut checkers, &mut problems)),
+            Some(expanded) => {
+                let made =
+                    draft_matrix(name, &tree, &expanded, catalog, &mut checkers, &mut problems);
+                drafts.extend(made);
+            }
+        }
     }
     // Ties in the topological order are broken by name, so that order in the file means nothing.
     drafts.sort_by(|a, b| a.name.text.cmp(&b.name.text));
@@ -117,9 +131,14 @@ pub fn compile(
         resolved,
         origins,
         graph,
+        places: places(&order),
         order,
     };
     edges::check(&mut plan, &drafts, world, &mut problems);
+    let variants: Vec<Variant> = drafts.iter().filter_map(|draft| draft.variant.clone()).collect();
+    plan.warnings = matrix::merge(std::mem::take(&mut plan.warnings), &variants);
+    plan.warnings.dedup();
+    let problems = matrix::merge(problems, &variants);
     if problems.is_empty() { Ok(plan) } else { Err(PlanErrors::new(problems)) }
 }
 
@@ -147,6 +166,59 @@ fn read_taxonomy(tree: &Tree, world: &dyn World, problems: &mut Vec<Problem>) ->
     result.map_err(|message| problems.push(Problem::new(tree.span, message))).ok()
 }
 
+fn check_name(name: &Name, problems: &mut Vec<Problem>) {
+    if name.text.is_empty() || !name.text.chars().all(|c| c.is_alphanumeric() || "-_".contains(c)) {
+        let message = format!("node name `{}` may hold letters, digits, `-` and `_`", name.text);
+        problems.push(Problem::new(name.span, message));
+    }
+}
+
+/// Drafts the variants of a node, and the step that compares them.
+fn draft_matrix(
+    name: &Name,
+    tree: &Tree,
+    expanded: &matrix::Expanded,
+    catalog: &Catalog,
+    checkers: &mut Checkers,
+    problems: &mut Vec<Problem>,
+) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    let Some(signature) = kind_of(name, tree, catalog, problems).cloned() else { return drafts };
+    if signature.is_sink() {
+        let kind = signature.name();
+        let message = format!(
+            "node `{}`: a node of kind `{kind}` writes to one place and cannot have a matrix",
+            name.text
+        );
+        let span = tree.entry("/matrix").map_or(name.span, |(key, _)| key.span);
+        problems.push(Problem::new(span, message));
+        return drafts;
+    }
+    for ((name, tree), variant) in expanded.nodes.iter().zip(&expanded.variants) {
+        let made = draft(name, tree.clone(), catalog, checkers, problems);
+        drafts.extend(made.map(|draft| Draft { variant: Some(variant.clone()), ..draft }));
+    }
+    if drafts.is_empty() {
+        return drafts;
+    }
+    let checker = checker_of(signature.as_ref(), checkers);
+    let comparing = matrix::comparing(expanded, name, signature.metrics(), problems);
+    drafts.push(Draft {
+        name: name.clone(),
+        tree: tree.clone(),
+        control: Control::read(&name.text, tree, &mut Vec::new()),
+        params: comparing.params.clone(),
+        signature,
+        checker,
+        valid: true,
+        references: Vec::new(),
+        missing_inputs: Vec::new(),
+        variant: None,
+        comparing: Some(comparing),
+    });
+    drafts
+}
+
 /// Reads one node; `None` when its kind is unknown, which is a problem already.
 fn draft(
     name: &Name,
@@ -155,17 +227,14 @@ fn draft(
     checkers: &mut Checkers,
     problems: &mut Vec<Problem>,
 ) -> Option<Draft> {
-    if name.text.is_empty() || !name.text.chars().all(|c| c.is_alphanumeric() || "-_".contains(c)) {
-        let message = format!("node name `{}` may hold letters, digits, `-` and `_`", name.text);
-        problems.push(Problem::new(name.span, message));
-    }
     let signature = kind_of(name, &tree, catalog, problems)?;
     let Data::Map(entries) = &tree.data else { return None };
     let ports = signature.input_ports();
     let mut references = Vec::new();
     let mut params = Map::new();
     for (key, value) in entries {
-        if key.text == "kind" || control::KEYS.contains(&key.text.as_str()) {
+        let word = key.text.as_str();
+        if word == "kind" || control::KEYS.contains(&word) || matrix::KEYS.contains(&word) {
             continue;
         }
         match ports.iter().find(|port| port.name == key.text) {
@@ -185,10 +254,7 @@ fn draft(
         }
         references.extend(beside.into_iter().flatten());
     }
-    let checker = checkers
-        .entry(signature.name())
-        .or_insert_with(|| Arc::new(Checker::new(signature.params_schema())))
-        .clone();
+    let checker = checker_of(signature.as_ref(), checkers);
     let mut params = Value::Object(params);
     fill_defaults(&checker.schema, &mut params);
     let mut valid = true;
@@ -211,6 +277,8 @@ fn draft(
         references,
         control,
         missing_inputs,
+        variant: None,
+        comparing: None,
     })
 }
 
@@ -223,9 +291,14 @@ fn beside_input(port: &InputPort, references: &[Reference]) -> Option<Vec<Refere
     let most = if port.many == Many::List { usize::MAX } else { 1 };
     let inputs = references.iter().filter(|(name, ..)| *name == "input").take(most);
     let beside = inputs.map(|(_, input, span)| {
-        (!input.contains('.')).then(|| (port.name, format!("{input}.{from_port}"), *span))
+        matrix::names_no_port(input).then(|| (port.name, format!("{input}.{from_port}"), *span))
     });
     beside.collect::<Option<Vec<_>>>().filter(|beside| !beside.is_empty())
+}
+
+fn checker_of(signature: &dyn KindSignature, checkers: &mut Checkers) -> Arc<Checker> {
+    let make = || Arc::new(Checker::new(signature.params_schema()));
+    checkers.entry(signature.name()).or_insert_with(make).clone()
 }
 
 /// The signature of a node's kind; `None` when it is unknown, which is a problem then.
@@ -287,6 +360,12 @@ fn connect(
                 graph[to].inputs.push(input);
             }
         }
+        if let Some(comparing) = &draft.comparing {
+            for input in matrix::inputs(&comparing.matrix.variants, &by_name) {
+                graph.update_edge(NodeIndex::new(input.step.index()), NodeIndex::new(n), ());
+                graph[NodeIndex::new(n)].inputs.push(input);
+            }
+        }
     }
     let cycles = cycles(&graph);
     if !cycles.is_empty() {
@@ -298,6 +377,13 @@ fn connect(
     })?;
     let order = stable_order(&graph, &order);
     Ok((graph, order))
+}
+
+/// The place of each step in an order of all of them.
+fn places(order: &[StepId]) -> Vec<usize> {
+    let mut places = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(place, id)| places[id.index()] = place);
+    places
 }
 
 /// Kahn's algorithm with the smallest id first: the order depends on the graph alone.
@@ -379,9 +465,11 @@ fn resolved_pipeline(
 ) -> Value {
     let nodes: Map<String, Value> = drafts
         .iter()
+        .filter(|draft| draft.variant.is_none())
         .map(|draft| {
             let mut node = draft.tree.to_json();
-            if let (Some(node), Some(params)) = (node.as_object_mut(), draft.params.as_object()) {
+            let params = draft.params.as_object().filter(|_| draft.comparing.is_none());
+            if let (Some(node), Some(params)) = (node.as_object_mut(), params) {
                 for (key, value) in params {
                     node.entry(key.clone()).or_insert_with(|| value.clone());
                 }

@@ -6,10 +6,11 @@ use petgraph::Direction;
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
+use crate::catalog::Metric;
 use crate::expand::Origin;
 use crate::plugin::PluginDescription;
 use crate::problem::{Problem, Span};
-use crate::schema::PortType;
+use crate::schema::{ColumnType, PortType};
 use crate::taxonomy::Taxonomy;
 
 /// A step's place in its plan; dense from 0.
@@ -29,6 +30,55 @@ pub struct StepInput {
     pub step: StepId,
     /// Output port of `step`; `""` is the default one.
     pub from_port: &'static str,
+}
+
+/// A combination of values of a node's matrix; a step of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variant {
+    /// The node that has the matrix.
+    pub node: String,
+    /// Such as `plugin=linear,c=0.3`.
+    pub name: String,
+    /// The values, in the order of `Matrix::columns`.
+    pub values: Vec<Value>,
+}
+
+impl Variant {
+    /// What the step is called: `oof[plugin=linear]`.
+    pub fn step_name(&self) -> String {
+        format!("{}[{}]", self.node, self.name)
+    }
+}
+
+/// What the step of a node with a matrix hands on to its readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HandOn {
+    /// Readers name a variant.
+    Nothing,
+    /// One that the file names.
+    Variant(usize),
+    /// The one that is best by a metric; the first of several.
+    Best(usize),
+}
+
+/// How the variants of a node are compared; the step reads them in their order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matrix {
+    /// The parameters that vary: columns of the comparison.
+    pub columns: Vec<(String, ColumnType)>,
+    pub variants: Vec<Variant>,
+    pub metrics: Vec<Metric>,
+    pub hand_on: HandOn,
+}
+
+/// `NODE.PORT` as its parts; the port is empty if there is none. Values in a variant's name may
+/// hold dots: `oof[c=0.3].probabilities`.
+pub fn split_reference(text: &str) -> (&str, &str) {
+    let after_variant = text.rfind(']').map_or(0, |at| at + 1);
+    match text[after_variant..].find('.') {
+        Some(at) => (&text[..after_variant + at], &text[after_variant + at + 1..]),
+        None => (text, ""),
+    }
 }
 
 /// A node of the pipeline, checked.
@@ -54,6 +104,10 @@ pub struct Step {
     pub timeout_seconds: Option<f64>,
     /// How often a unit is tried again that failed for a reason that may pass.
     pub retries: u32,
+    /// The step is one variant of a node.
+    pub variant: Option<Variant>,
+    /// The step compares the variants of its node and computes nothing itself.
+    pub matrix: Option<Matrix>,
     pub span: Span,
 }
 
@@ -73,10 +127,14 @@ pub struct Plan {
     pub(crate) graph: DiGraph<Step, ()>,
     /// A topological order in which ties are in the order of names.
     pub(crate) order: Vec<StepId>,
+    /// Where in `order` each step stands.
+    pub(crate) places: Vec<usize>,
 }
 
 impl Step {
     /// The units a run of the step consists of.
+    ///
+    /// Variants of a matrix are steps of their own and not counted.
     pub fn unit_count(&self) -> u32 {
         self.folds + u32::from(self.choice) + 1
     }
@@ -90,6 +148,11 @@ impl Plan {
     /// Steps in topological order, ties by name: the same for any order in the file.
     pub fn steps(&self) -> impl Iterator<Item = &Step> + Clone {
         self.order.iter().map(|id| self.step(*id))
+    }
+
+    /// The steps that are nodes of the file: the variants of a node are not.
+    pub fn nodes(&self) -> impl Iterator<Item = &Step> + Clone {
+        self.steps().filter(|step| step.variant.is_none())
     }
 
     pub fn len(&self) -> usize {
@@ -120,7 +183,7 @@ impl Plan {
             .neighbors_directed(NodeIndex::new(id.index()), direction)
             .map(|index| StepId(index.index() as u32))
             .collect();
-        found.sort_unstable_by_key(|id| self.order.iter().position(|other| other == id));
+        found.sort_unstable_by_key(|id| self.places[id.index()]);
         found.dedup();
         found
     }

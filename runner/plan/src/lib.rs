@@ -26,11 +26,11 @@ mod tests;
 
 pub use catalog::{
     Accepts, At, Catalog, CheckContext, Checked, Finding, InputPort, InputSchema, KindSignature,
-    Many, World, WorldError,
+    Many, Metric, World, WorldError,
 };
 pub use compile::{PipelineSource, compile, pipeline_schema};
 pub use expand::Origin;
-pub use graph::{Plan, Step, StepId, StepInput};
+pub use graph::{HandOn, Matrix, Plan, Step, StepId, StepInput, Variant, split_reference};
 pub use params::{fill_defaults, key_params, validate};
 pub use plugin::{Isolation, Limits, PluginDescription, PluginProblem, PluginRequest, Transport};
 pub use problem::{PlanErrors, Problem, SourceName, Span};

@@ -45,7 +45,11 @@ fn matches(plan: &Plan, selector: &str) -> Vec<StepId> {
     for step in plan.steps() {
         let hit = match word.strip_prefix("kind:") {
             Some(kind) => wildcard(kind, step.kind),
-            None => wildcard(word, &step.name),
+            // A node stands for its variants too.
+            None => {
+                wildcard(word, &step.name)
+                    || step.variant.as_ref().is_some_and(|variant| wildcard(word, &variant.node))
+            }
         };
         if !hit {
             continue;

@@ -1,7 +1,7 @@
 //! `relabel cache`: what is in the cache, whether it is sound, and removing what nothing needs.
 
 use clap::Subcommand;
-use engine::{Cache, Clock, GcOptions, GcPlan, Rerun, Sweep, SystemClock, VerifyReport};
+use engine::{Cache, Clock, GcDone, GcOptions, GcPlan, Rerun, Sweep, SystemClock, VerifyReport};
 use serde_json::{Value, json};
 
 use crate::args::{Format, PipelineOption};
@@ -37,6 +37,9 @@ enum Command {
         /// Keep what the last N runs of each pipeline used
         #[arg(long, value_name = "N", default_value_t = 5)]
         keep_runs: usize,
+        /// Forget all but the last N runs of each pipeline, as `runs list` shows them
+        #[arg(long, value_name = "N")]
+        runs: Option<usize>,
         /// Stop when the cache is this small, such as 10GB or 500MiB
         #[arg(long, value_name = "SIZE", value_parser = parse_size)]
         max_size: Option<u64>,
@@ -59,9 +62,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
             }
             rerun_units(rerun, pipeline, context)
         }
-        Command::Gc { keep_runs, max_size, older_than, dry_run } => {
+        Command::Gc { keep_runs, runs, max_size, older_than, dry_run } => {
             let options = GcOptions {
                 keep_runs,
+                keep_records: runs,
                 max_bytes: max_size,
                 unused_for_ns: i128::from(older_than.unwrap_or(0)) * 1_000_000_000,
                 stray_age_ns: STRAY_AGE_NS,
@@ -265,19 +269,20 @@ fn gc(cache: &Cache, options: &GcOptions, dry_run: bool, format: Format) -> Resu
         }
     }
     let plan = engine::plan_gc(cache, options).map_err(internal)?;
-    let sweep = match dry_run {
+    let done = match dry_run {
         true => None,
         false => Some(engine::carry_out_gc(cache, &plan).map_err(internal)?),
     };
     drop(lock);
     match format {
-        Format::Json => output::json(&gc_json(&plan, sweep.as_ref())),
-        Format::Text => print_gc(&plan, sweep.as_ref(), options),
+        Format::Json => output::json(&gc_json(&plan, done.as_ref())),
+        Format::Text => print_gc(&plan, done.as_ref(), options),
     }
     Ok(Exit::Done)
 }
 
-fn gc_json(plan: &GcPlan, sweep: Option<&Sweep>) -> Value {
+fn gc_json(plan: &GcPlan, done: Option<&GcDone>) -> Value {
+    let sweep = done.map(|done| &done.sweep);
     let removals: Vec<Value> = plan
         .removals
         .iter()
@@ -304,10 +309,14 @@ fn gc_json(plan: &GcPlan, sweep: Option<&Sweep>) -> Value {
         "runs_in_progress": plan.runs_in_progress,
         "removed_bytes": sweep.map(|sweep| sweep.bytes),
         "spared": sweep.map(|sweep| sweep.spared),
+        "run_records": plan.run_records.iter().map(|run| run.run_id.as_str()).collect::<Vec<_>>(),
+        "run_record_bytes": plan.run_records.iter().map(|run| run.bytes).sum::<u64>(),
+        "removed_run_records": done.map(|done| done.run_records),
     })
 }
 
-fn print_gc(plan: &GcPlan, sweep: Option<&Sweep>, options: &GcOptions) {
+fn print_gc(plan: &GcPlan, done: Option<&GcDone>, options: &GcOptions) {
+    let sweep = done.map(|done| &done.sweep);
     if sweep.is_none() && !plan.removals.is_empty() {
         let mut table = Table::new(&["unit", "MB", "last used", "seconds to make again"]);
         for removal in &plan.removals {
@@ -333,6 +342,16 @@ fn print_gc(plan: &GcPlan, sweep: Option<&Sweep>, options: &GcOptions) {
         "{verb} {results} results and {files} loose files, {}; {seconds:.1} s to make again",
         size(bytes)
     ));
+    if options.keep_records.is_some() {
+        let (records, bytes) = match done {
+            Some(done) => (done.run_records, done.run_record_bytes),
+            None => {
+                let bytes = plan.run_records.iter().map(|run| run.bytes).sum();
+                (plan.run_records.len() as u64, bytes)
+            }
+        };
+        output::result(format!("{verb} the records of {records} runs, {}", size(bytes)));
+    }
     if let Some(sweep) = sweep.filter(|sweep| sweep.spared > 0) {
         output::result(format!("{} were taken into use meanwhile and are kept", sweep.spared));
     }

@@ -22,13 +22,13 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
         Format::Json => output::json(&json!({
             "schema_version": 1,
             "pipeline": loaded.name,
-            "nodes": loaded.plan.len(),
+            "nodes": loaded.plan.nodes().count(),
             "problems": [],
             "warnings": warnings,
         })),
         Format::Text => {
             warnings.iter().for_each(|warning| output::info(format!("warning: {warning}")));
-            output::result(format!("ok: {} nodes in {}", loaded.plan.len(), loaded.name));
+            output::result(format!("ok: {} nodes in {}", loaded.plan.nodes().count(), loaded.name));
         }
     }
     Ok(Exit::Done)

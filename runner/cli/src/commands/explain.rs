@@ -11,7 +11,7 @@ use crate::output::{self, Table};
 /// Shows every fact that decides a node's result, and what is different from the last run
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    #[arg(help = "NODE, or a part of one: NODE[FOLD], NODE[choice]")]
+    #[arg(help = "NODE, a part of one: NODE[FOLD], NODE[choice], or a variant: NODE[VARIANT]")]
     node: String,
     #[command(flatten)]
     pipeline: PipelineOption,
@@ -19,8 +19,12 @@ pub struct Args {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     let loaded = context.load(&args.pipeline.into())?;
-    let node = args.node.split('[').next().unwrap_or_default();
-    let Some(step) = loaded.plan.find(node) else {
+    // What is in brackets at the end is a variant of the node, or a part.
+    let before_part = args.node.rfind('[').map_or("", |at| &args.node[..at]);
+    let places = [args.node.as_str(), before_part, args.node.split('[').next().unwrap_or_default()];
+    let found = places.iter().find_map(|name| Some((*name, loaded.plan.find(name)?)));
+    let Some((node, step)) = found else {
+        let node = places[2];
         let names = loaded.plan.steps().map(|step| step.name.as_str());
         let near = ::plan::did_you_mean(node, names.clone());
         let hint = match near {
@@ -32,7 +36,9 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     };
     let units = context.engine(&loaded).explain(&loaded.plan, step.id)?;
     let Some(unit) = units.iter().find(|unit| unit.unit.to_string() == args.node) else {
-        let names: Vec<String> = units.iter().map(|unit| unit.unit.to_string()).collect();
+        let variants = step.matrix.iter().flat_map(|matrix| &matrix.variants);
+        let units = units.iter().map(|unit| unit.unit.to_string());
+        let names: Vec<String> = units.chain(variants.map(::plan::Variant::step_name)).collect();
         let message = format!("`{node}` has no part `{}`", args.node);
         return Err(CliError::usage(message).with_hint(format!("parts: `{}`", names.join("`, `"))));
     };

@@ -39,12 +39,56 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
+/// A node's kind, and how many variants it has.
+fn kind_of(step: &Step) -> String {
+    match &step.matrix {
+        Some(matrix) => format!("{}, {} variants", step.kind, matrix.variants.len()),
+        None => step.kind.to_owned(),
+    }
+}
+
+/// Something that a node reads.
+struct Edge<'a> {
+    from: &'a Step,
+    /// The output port it comes from, after the variant if it comes from one.
+    from_port: String,
+    port: &'a str,
+}
+
+/// What a node reads, each once; of a node with a matrix what any of its variants reads.
+fn edges<'a>(plan: &'a Plan, step: &'a Step) -> Vec<Edge<'a>> {
+    let variants = step.matrix.iter().flat_map(|_| &step.inputs).map(|input| plan.step(input.step));
+    let own = std::iter::once(step).filter(|step| step.matrix.is_none());
+    let mut edges: Vec<Edge<'a>> = Vec::new();
+    for input in own.chain(variants).flat_map(|step| &step.inputs) {
+        let from = plan.step(input.step);
+        let edge = match &from.variant {
+            None => Edge { from, from_port: input.from_port.to_owned(), port: input.port },
+            Some(variant) => {
+                let dot = if input.from_port.is_empty() { "" } else { "." };
+                let from_port = format!("[{}]{dot}{}", variant.name, input.from_port);
+                Edge { from: plan.find(&variant.node).unwrap_or(from), from_port, port: input.port }
+            }
+        };
+        let same = |other: &Edge<'_>| {
+            (other.from.id, &other.from_port, other.port)
+                == (edge.from.id, &edge.from_port, edge.port)
+        };
+        if !edges.iter().any(same) {
+            edges.push(edge);
+        }
+    }
+    edges
+}
+
 /// Sinks at the left edge, what they read below them; a step that was shown is not unfolded again.
 fn tree(plan: &Plan) -> String {
     let mut lines = Vec::new();
     let mut shown = std::collections::HashSet::new();
-    for step in plan.steps().filter(|step| plan.readers(step.id).is_empty()) {
-        lines.push(format!("{} ({})", step.name, step.kind));
+    let read: std::collections::HashSet<::plan::StepId> =
+        plan.nodes().flat_map(|step| edges(plan, step)).map(|edge| edge.from.id).collect();
+    for step in plan.nodes().filter(|step| !read.contains(&step.id)) {
+        lines.push(format!("{} ({})", step.name, kind_of(step)));
         unfold(plan, step, "", &mut shown, &mut lines);
     }
     lines.join("\n")
@@ -60,27 +104,26 @@ fn unfold(
     if !shown.insert(step.id) {
         return;
     }
-    for (n, input) in step.inputs.iter().enumerate() {
-        let from = plan.step(input.step);
-        let last = n + 1 == step.inputs.len();
+    let edges = edges(plan, step);
+    for (n, edge) in edges.iter().enumerate() {
+        let from = edge.from;
+        let last = n + 1 == edges.len();
         let (branch, below) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-        let port = match (input.port, input.from_port) {
-            ("input", "") => String::new(),
-            (port, "") => format!(" as {port}"),
-            ("input", from_port) => format!(".{from_port}"),
-            (port, from_port) => format!(".{from_port} as {port}"),
-        };
+        let dot =
+            if edge.from_port.is_empty() || edge.from_port.starts_with('[') { "" } else { "." };
+        let port = if edge.port == "input" { String::new() } else { format!(" as {}", edge.port) };
+        let port = format!("{dot}{}{port}", edge.from_port);
         let again = shown.contains(&from.id) && !from.inputs.is_empty();
         let more = if again { " ..." } else { "" };
-        lines.push(format!("{indent}{branch}{}{port} ({}){more}", from.name, from.kind));
+        lines.push(format!("{indent}{branch}{}{port} ({}){more}", from.name, kind_of(from)));
         unfold(plan, from, &format!("{indent}{below}"), shown, lines);
     }
 }
 
 fn mermaid(plan: &Plan) -> String {
     let mut lines = vec!["flowchart TD".to_owned()];
-    for step in plan.steps() {
-        lines.push(format!("    {0}[\"{0}<br/><i>{1}</i>\"]", step.name, step.kind));
+    for step in plan.nodes() {
+        lines.push(format!("    {0}[\"{0}<br/><i>{1}</i>\"]", step.name, kind_of(step)));
     }
     for_each_edge(plan, |from, to, label| {
         let arrow = if label.is_empty() { "-->".into() } else { format!("-->|{label}|") };
@@ -92,8 +135,8 @@ fn mermaid(plan: &Plan) -> String {
 fn dot(plan: &Plan) -> String {
     let name = plan.name.replace('"', "'");
     let mut lines = vec![format!("digraph \"{name}\" {{"), "    node [shape=box];".to_owned()];
-    for step in plan.steps() {
-        lines.push(format!("    \"{0}\" [label=\"{0}\\n{1}\"];", step.name, step.kind));
+    for step in plan.nodes() {
+        lines.push(format!("    \"{0}\" [label=\"{0}\\n{1}\"];", step.name, kind_of(step)));
     }
     for_each_edge(plan, |from, to, label| {
         lines.push(format!("    \"{from}\" -> \"{to}\" [label=\"{label}\"];"));
@@ -102,44 +145,50 @@ fn dot(plan: &Plan) -> String {
     lines.join("\n")
 }
 
-fn for_each_edge(plan: &Plan, mut edge: impl FnMut(&str, &str, String)) {
-    for step in plan.steps() {
-        for input in &step.inputs {
-            let port = if input.port == "input" { "" } else { input.port };
-            let label = match (input.from_port, port) {
+fn for_each_edge(plan: &Plan, mut draw: impl FnMut(&str, &str, String)) {
+    for step in plan.nodes() {
+        for edge in edges(plan, step) {
+            let port = if edge.port == "input" { "" } else { edge.port };
+            let label = match (edge.from_port.as_str(), port) {
                 ("", port) => port.to_owned(),
                 (from, "") => from.to_owned(),
                 (from, port) => format!("{from} as {port}"),
             };
-            edge(&plan.step(input.step).name, &step.name, label);
+            draw(&edge.from.name, &step.name, label);
         }
     }
 }
 
 fn graph_json(plan: &Plan) -> Value {
-    let nodes: Vec<Value> = plan
-        .steps()
+    let described: Vec<Value> = plan
+        .nodes()
         .map(|step| {
-            json!({
+            let variants = step.matrix.iter().flat_map(|_| &step.inputs);
+            let variants = variants.map(|input| plan.step(input.step));
+            let mut node = json!({
                 "node": step.name,
                 "kind": step.kind,
                 "params": step.params,
-                "units": step.unit_count(),
+                "units": step.unit_count() + variants.map(Step::unit_count).sum::<u32>(),
                 "ports": step.outputs.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-            })
+            });
+            if let Some(matrix) = &step.matrix {
+                node["variants"] = matrix.variants.iter().map(|v| v.name.as_str()).collect();
+            }
+            node
         })
         .collect();
     let edges: Vec<Value> = plan
-        .steps()
-        .flat_map(|step| step.inputs.iter().map(move |input| (step, input)))
-        .map(|(step, input)| {
+        .nodes()
+        .flat_map(|step| edges(plan, step).into_iter().map(move |edge| (step, edge)))
+        .map(|(step, edge)| {
             json!({
-                "from": plan.step(input.step).name,
-                "from_port": input.from_port,
+                "from": edge.from.name,
+                "from_port": edge.from_port,
                 "to": step.name,
-                "port": input.port,
+                "port": edge.port,
             })
         })
         .collect();
-    json!({ "schema_version": 1, "name": plan.name, "nodes": nodes, "edges": edges })
+    json!({ "schema_version": 1, "name": plan.name, "nodes": described, "edges": edges })
 }

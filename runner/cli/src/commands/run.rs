@@ -80,7 +80,10 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     }
     let loaded = context.load(&args.pipeline)?;
     install_interrupt(&cancel)?;
-    run_once(args, context, &loaded, &cancel)
+    let done = run_once(args, context, &loaded, &cancel);
+    // The process ends here: taking a plan of thousands of nodes apart would only take time.
+    std::mem::forget(loaded);
+    done
 }
 
 fn run_once(
@@ -106,7 +109,7 @@ fn run_once(
             }
             match output::stderr_is_terminal() {
                 true => Box::new(FancyReporter::new()),
-                false => Box::new(PlainReporter),
+                false => Box::new(PlainReporter::default()),
             }
         }
     };
@@ -160,7 +163,10 @@ pub fn execute(
     options: &RunOptions,
     reporter: &mut dyn Reporter,
 ) -> Result<RunReport, CliError> {
-    Ok(context.engine(loaded).run(&loaded.plan, options, reporter)?)
+    let report = context.engine(loaded).run(&loaded.plan, options, reporter)?;
+    // The first run of all makes the folder that they are kept in.
+    loaded.checks.save();
+    Ok(report)
 }
 
 /// The first Ctrl-C ends the run cleanly, the second at once.

@@ -1,5 +1,6 @@
 //! `relabel show`: prints a frame from the cache.
 
+use ::plan::HandOn;
 use clap::ValueEnum;
 use engine::{Part, read_frame};
 use polars::prelude::*;
@@ -20,7 +21,7 @@ enum Shape {
 /// Prints the output of a node as it is in the cache
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// NODE, or NODE.PORT
+    #[arg(help = "NODE, NODE.PORT, or a variant of a matrix: NODE[VARIANT]")]
     node: String,
     #[command(flatten)]
     pipeline: PipelineOption,
@@ -35,7 +36,7 @@ pub struct Args {
 pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     let loaded = context.load(&args.pipeline.into())?;
     let plan = &loaded.plan;
-    let (node, port) = args.node.split_once('.').unwrap_or((&args.node, ""));
+    let (node, port) = ::plan::split_reference(&args.node);
     let Some(step) = plan.find(node) else {
         let near = ::plan::did_you_mean(node, plan.steps().map(|step| step.name.as_str()));
         let error = CliError::usage(format!("no node `{node}` in {}", loaded.name));
@@ -43,6 +44,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
             None => error,
         });
+    };
+    // A matrix that hands nothing on has its comparison to show.
+    let port = match &step.matrix {
+        Some(matrix) if port.is_empty() && matrix.hand_on == HandOn::Nothing => "compare",
+        _ => port,
     };
     let units = context.engine(&loaded).plan(plan, Some(&[step.id]), &[])?;
     let key = units

@@ -12,11 +12,13 @@ use super::lines::event_lines;
 pub struct FancyReporter {
     bars: MultiProgress,
     running: HashMap<UnitName, ProgressBar>,
+    /// The run as a whole, below the units; there once something runs.
+    whole: Option<ProgressBar>,
 }
 
 impl FancyReporter {
     pub fn new() -> FancyReporter {
-        FancyReporter { bars: MultiProgress::new(), running: HashMap::new() }
+        FancyReporter { bars: MultiProgress::new(), running: HashMap::new(), whole: None }
     }
 
     fn print(&self, event: &Event) {
@@ -41,11 +43,16 @@ fn style(template: &str) -> ProgressStyle {
 impl Reporter for FancyReporter {
     fn event(&mut self, event: &Event) {
         match event {
-            Event::UnitStarted { unit, reason, .. } => {
-                let bar = self.bars.add(ProgressBar::new_spinner());
+            Event::UnitStarted { unit, reason, expected_seconds, .. } => {
+                let bar = ProgressBar::new_spinner();
+                let bar = match &self.whole {
+                    Some(whole) => self.bars.insert_before(whole, bar),
+                    None => self.bars.add(bar),
+                };
                 bar.set_style(style("{spinner} {prefix:<16} {msg} {elapsed}"));
                 bar.set_prefix(unit.to_string());
-                bar.set_message(reason.text());
+                let expected = expected_seconds.map(|seconds| format!("  about {}", span(seconds)));
+                bar.set_message(format!("{}{}", reason.text(), expected.unwrap_or_default()));
                 bar.enable_steady_tick(Duration::from_millis(120));
                 self.running.insert(unit.clone(), bar);
             }
@@ -71,7 +78,50 @@ impl Reporter for FancyReporter {
                 }
                 self.print(event);
             }
+            Event::RunEstimate { done, units, seconds_left } => {
+                let bars = &self.bars;
+                let whole = self.whole.get_or_insert_with(|| {
+                    let bar = bars.add(ProgressBar::new(*units as u64));
+                    bar.set_style(style("  {pos} of {len} units  {elapsed}  {msg}"));
+                    bar
+                });
+                whole.set_position(*done as u64);
+                let left = seconds_left.map(|seconds| format!("about {} left", span(seconds)));
+                whole.set_message(left.unwrap_or_default());
+            }
+            Event::RunFinished(_) => {
+                if let Some(whole) = self.whole.take() {
+                    whole.finish_and_clear();
+                }
+            }
             _ => self.print(event),
         }
+    }
+
+    fn wants_estimates(&self) -> bool {
+        true
+    }
+}
+
+/// Seconds as people say them: `8 s`, `3 min`, `2 h 5 min`.
+fn span(seconds: f64) -> String {
+    let minutes = (seconds / 60.0).round();
+    if seconds < 90.0 {
+        format!("{:.0} s", seconds.max(1.0))
+    } else if minutes < 90.0 {
+        format!("{minutes:.0} min")
+    } else {
+        format!("{:.0} h {:.0} min", (minutes / 60.0).floor(), minutes % 60.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::span;
+
+    #[test]
+    fn times_are_told_as_exactly_as_they_are_known() {
+        let told: Vec<String> = [0.2, 8.4, 89.0, 100.0, 5390.0, 7500.0].map(span).to_vec();
+        assert_eq!(told, ["1 s", "8 s", "89 s", "2 min", "1 h 30 min", "2 h 5 min"]);
     }
 }

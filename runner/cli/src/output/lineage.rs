@@ -197,4 +197,8 @@ impl Reporter for LineageReporter<'_> {
         }
         self.inner.event(event);
     }
+
+    fn wants_estimates(&self) -> bool {
+        self.inner.wants_estimates()
+    }
 }

@@ -3,7 +3,7 @@
 use engine::{Event, Note, Reason, Reporter, UnitName};
 use serde_json::{Value, json};
 
-use super::{info, json as print_json};
+use super::{Table, info, json as print_json};
 
 /// `run   folds   k: 5 -> 10`: the same line in `plan` and `run`.
 pub fn unit_line(state: &str, unit: &UnitName, detail: &str) -> String {
@@ -23,8 +23,43 @@ fn note_line(note: &Note) -> Option<String> {
             Some(hint) => format!("warning: {text}\n   hint: {hint}"),
             None => format!("warning: {text}"),
         },
-        Note::Target { .. } => return None,
+        // Variants stand in one table.
+        Note::Target { .. } | Note::Variant { .. } => return None,
     })
+}
+
+/// The variants of a matrix beside each other.
+fn variant_lines(notes: &[Note]) -> Vec<String> {
+    let mut names: Vec<&str> = Vec::new();
+    for note in notes {
+        let Note::Variant { metrics, .. } = note else { continue };
+        names.extend(metrics.keys().map(String::as_str));
+    }
+    names.sort_unstable();
+    names.dedup();
+    let header: Vec<&str> = ["variant", "rows", "seconds"]
+        .into_iter()
+        .chain(names.iter().copied())
+        .chain([""])
+        .collect();
+    let mut table = Table::new(&header);
+    let mut any = false;
+    for note in notes {
+        let Note::Variant { name, rows, seconds, metrics, used } = note else { continue };
+        any = true;
+        let seconds = seconds.map(|seconds| format!("{seconds:.2}"));
+        let mut cells = vec![
+            name.clone(),
+            rows.map(thousands).unwrap_or_default(),
+            seconds.unwrap_or_default(),
+        ];
+        let figures = names.iter().map(|name| metrics.get(*name));
+        cells.extend(figures.map(|value| value.map_or_else(String::new, |v| format!("{v:.4}"))));
+        cells.push(if *used { "used" } else { "" }.to_owned());
+        table.row(cells);
+    }
+    let text = if any { table.render() } else { String::new() };
+    text.lines().map(|line| format!("         {line}").trim_end().to_owned()).collect()
 }
 
 /// `12345` as `12,345`.
@@ -58,6 +93,7 @@ pub(super) fn event_lines(event: &Event) -> Vec<String> {
         Event::UnitFinished { unit, reason, rows, seconds, notes, .. } => {
             let detail = finished_detail(reason, *rows, *seconds);
             let mut lines = vec![unit_line("run", unit, &detail)];
+            lines.extend(variant_lines(notes));
             lines.extend(notes.iter().filter_map(note_line));
             lines
         }
@@ -81,17 +117,45 @@ pub(super) fn event_lines(event: &Event) -> Vec<String> {
         Event::RunStarted { .. } | Event::UnitStarted { .. } | Event::UnitProgress { .. } => {
             Vec::new()
         }
-        Event::RunFinished(_) => Vec::new(),
+        Event::RunEstimate { .. } | Event::RunFinished(_) => Vec::new(),
     }
 }
 
-/// Plain lines on stderr.
+/// Bytes of lines that are gathered before they are written.
+const GATHERED: usize = 1 << 14;
+
+/// Plain lines on stderr. Hits come by the thousand and wait for each other, not for what takes
+/// time.
 #[derive(Debug, Default)]
-pub struct PlainReporter;
+pub struct PlainReporter {
+    gathered: String,
+}
 
 impl Reporter for PlainReporter {
     fn event(&mut self, event: &Event) {
-        event_lines(event).iter().for_each(info);
+        for line in event_lines(event) {
+            self.gathered.push_str(&line);
+            self.gathered.push('\n');
+        }
+        let more_to_come = matches!(event, Event::UnitHit { .. } | Event::RunStarted { .. });
+        if !more_to_come || self.gathered.len() >= GATHERED {
+            self.flush();
+        }
+    }
+}
+
+impl PlainReporter {
+    fn flush(&mut self) {
+        if !self.gathered.is_empty() {
+            info(self.gathered.trim_end_matches('\n'));
+            self.gathered.clear();
+        }
+    }
+}
+
+impl Drop for PlainReporter {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 
@@ -170,7 +234,9 @@ impl Reporter for JsonReporter {
                 unit_json("unit_waiting", unit, json!({ "holder": holder }))
             }
             Event::Repaired { unit, what } => unit_json("repaired", unit, json!({ "what": what })),
-            Event::UnitProgress { .. } | Event::RunFinished(_) => return,
+            Event::UnitProgress { .. } | Event::RunEstimate { .. } | Event::RunFinished(_) => {
+                return;
+            }
         };
         print_json(&value);
     }

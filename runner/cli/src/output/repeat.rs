@@ -23,4 +23,8 @@ impl Reporter for RepeatHints<'_> {
             event => self.reporter.event(event),
         }
     }
+
+    fn wants_estimates(&self) -> bool {
+        self.reporter.wants_estimates()
+    }
 }

@@ -29,12 +29,13 @@ impl Run<'_> {
                     usage,
                     notes,
                 };
-                self.last.set(&unit.name.clone(), record.facts.clone(), false);
+                self.last.set(&unit.name.clone(), record.key, record.facts.clone(), false);
                 self.records[id.index()] = Some(Arc::new(record));
                 self.counts.run += 1;
                 self.set(id, Status::Done);
                 self.emit(event);
                 self.done(id);
+                self.tell_estimate();
             }
             JobEnd::Failed(_) if timed_out.is_some() => {
                 let seconds_allowed = timed_out.unwrap_or_default();
@@ -90,7 +91,7 @@ impl Run<'_> {
             saved_seconds: record.seconds,
             notes: notes_of(&record),
         };
-        self.last.set(&unit.name.clone(), facts, false);
+        self.last.set(&unit.name.clone(), record.key, facts, false);
         self.saved_seconds += record.seconds;
         self.records[id.index()] = Some(Arc::new(record));
         self.counts.hit += 1;
@@ -112,7 +113,7 @@ impl Run<'_> {
         }
         let judged = self.reasons[id.index()].as_ref().and_then(|(_, facts)| facts.clone());
         if let Some(facts) = judged.or_else(|| Some(self.last.get(&name)?.facts.clone())) {
-            self.last.set(&name, facts, true);
+            self.last.set(&name, facts.key(), facts, true);
         }
         self.counts.failed += 1;
         self.emit(Event::UnitFailed {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use engine::{NodeError, Outputs};
 use label_issues::{MISSING, class_thresholds, is_confident};
-use plan::{ColumnType, Finding, Schema};
+use plan::{ColumnType, Finding, Schema, World};
 use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -92,11 +92,17 @@ const PREDICTION: [(&str, ColumnType); 4] = [
 pub(super) const LEARNT: &str = "expected_quality";
 
 /// Checks every lane against the columns of the input; `learns` from decisions or not.
-pub(super) fn check(lanes: &[Lane], schema: &Schema, learns: bool, findings: &mut Vec<Finding>) {
+pub(super) fn check(
+    world: &dyn World,
+    lanes: &[Lane],
+    schema: &Schema,
+    learns: bool,
+    findings: &mut Vec<Finding>,
+) {
     for (n, lane) in lanes.iter().enumerate() {
         if let Some(condition) = &lane.condition {
             let pointer = format!("/lanes/{n}/where");
-            findings.extend(condition::check(condition, schema, &pointer).err());
+            findings.extend(condition::check_once(world, condition, schema, &pointer).err());
         }
         if let Some(column) = &lane.rank_by {
             let pointer = format!("/lanes/{n}/rank_by");

@@ -30,12 +30,16 @@ struct Bin {
     confidence: f64,
 }
 
+pub(super) const ACCURACY: &str = "out-of-fold accuracy against given labels";
+pub(super) const LOG_LOSS: &str = "log-loss against given labels";
+pub(super) const CALIBRATION_ERROR: &str = "expected calibration error";
+
 impl Quality {
     /// Puts the metrics into a unit's notes.
     pub fn note(&self, outputs: &mut Outputs) {
-        outputs.metric("out-of-fold accuracy against given labels", self.accuracy);
-        outputs.metric("log-loss against given labels", self.log_loss);
-        outputs.metric("expected calibration error", self.calibration_error);
+        outputs.metric(ACCURACY, self.accuracy);
+        outputs.metric(LOG_LOSS, self.log_loss);
+        outputs.metric(CALIBRATION_ERROR, self.calibration_error);
     }
 }
 

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::Draft;
+use super::{Draft, matrix};
 use crate::catalog::{Accepts, At, CheckContext, Finding, InputPort, InputSchema, Many, World};
-use crate::graph::{Plan, Step, StepId, StepInput};
+use crate::graph::{Plan, Step, StepId, StepInput, split_reference};
 use crate::params::key_params;
 use crate::problem::{Problem, Span};
 use crate::schema::{PortType, Schema};
@@ -48,17 +48,28 @@ pub(super) fn resolve(
     problems: &mut Vec<Problem>,
 ) -> Option<StepInput> {
     let (port, text, span) = reference;
-    let (node, from_port) = text.split_once('.').unwrap_or((text, ""));
+    let (node, from_port) = split_reference(text);
     let Some(step) = by_name.get(node) else {
+        if let Some(problem) = matrix::unknown_variant(drafts, node, port, *span) {
+            problems.push(problem);
+            return None;
+        }
         // A node that is there with an unknown kind has its own problem already.
-        if !all_names.contains(&node) {
+        let plain = node.split('[').next().unwrap_or_default();
+        if !all_names.contains(&plain) {
             let hint = suggestion(node, all_names.iter().copied(), "nodes");
             let message = format!("`{port}` reads `{node}`, which is no node of this pipeline");
             problems.push(Problem::new(*span, message).with_hint(hint));
         }
         return None;
     };
-    let ports = drafts[step.index()].signature.output_ports();
+    let draft = &drafts[step.index()];
+    if let Some(problem) = matrix::unreadable(draft, from_port, *span) {
+        problems.push(problem);
+        return None;
+    }
+    let mut ports = draft.signature.output_ports();
+    ports.extend(draft.comparing.as_ref().map(|_| matrix::COMPARE));
     match ports.iter().find(|name| **name == from_port) {
         Some(from_port) => Some(StepInput { port, step: *step, from_port }),
         None => {
@@ -93,6 +104,8 @@ pub(super) fn step_of(id: StepId, draft: &Draft) -> Step {
         choice: false,
         timeout_seconds: draft.control.timeout_seconds,
         retries: draft.control.retries,
+        variant: draft.variant.clone(),
+        matrix: None,
         span: draft.name.span,
     }
 }
@@ -106,6 +119,10 @@ pub(super) fn check(
 ) {
     for id in plan.order.clone() {
         let draft = &drafts[id.index()];
+        if let Some(comparing) = &draft.comparing {
+            matrix::finish(plan, id, comparing);
+            continue;
+        }
         // Without the schemas before it a step is judged by its parameters alone.
         let inputs = inputs_of(plan, draft, id, problems)
             .filter(|inputs| draft.valid && inputs.len() == draft.references.len());
@@ -168,7 +185,7 @@ fn inputs_of(
 }
 
 fn reference_span(draft: &Draft, port: &str, from: &str) -> Span {
-    let named = |text: &str| text.split('.').next() == Some(from);
+    let named = |text: &str| split_reference(text).0 == from;
     let mut places = draft.references.iter().filter(|(name, ..)| *name == port);
     places.find(|(_, text, _)| named(text)).map_or(draft.name.span, |(.., span)| *span)
 }

@@ -64,18 +64,20 @@ fn node_schema(kind: &dyn KindSignature) -> Value {
             properties.insert(name.clone(), json!({ "anyOf": [value, reference] }));
         }
     }
-    for (name, value) in super::control::schema() {
+    let matrix = super::matrix::schema();
+    for (name, value) in super::control::schema().into_iter().chain(matrix) {
         let reference = json!({ "type": "string", "pattern": "\\$\\{" });
         properties.insert(name.into(), json!({ "anyOf": [value, reference] }));
     }
     if let Some(names) = schema.get("required").and_then(Value::as_array) {
         required.extend(names.iter().cloned());
     }
+    // What a matrix varies need not be there besides.
     json!({
         "if": { "properties": { "kind": { "const": kind.name() } }, "required": ["kind"] },
         "then": {
             "properties": properties,
-            "required": required,
+            "anyOf": [{ "required": required }, { "required": ["matrix"] }],
             "additionalProperties": false,
         },
     })
