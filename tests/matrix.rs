@@ -157,14 +157,16 @@ fn a_kind_without_a_metric_needs_to_be_told_what_to_hand_on() {
     assert_eq!((table.len(), &table[0]["used"]), (2, &false.into()));
 }
 
+#[track_caller]
+fn errors(oof: &str, more: &str) -> String {
+    let sandbox = audit_with(oof);
+    let text = sandbox.read("relabel.yaml");
+    sandbox.write("relabel.yaml", text + more);
+    sandbox.relabel(&["check"]).code(2).err().to_owned()
+}
+
 #[test]
 fn what_is_wrong_is_said_where_it_is_and_once() {
-    let errors = |oof: &str, more: &str| {
-        let sandbox = audit_with(oof);
-        let text = sandbox.read("relabel.yaml");
-        sandbox.write("relabel.yaml", text + more);
-        sandbox.relabel(&["check"]).code(2).err().to_owned()
-    };
     assert_snapshot!(errors("matrix: {classifier.plugin: [linear, linaer]}", ""), @r"
     error: node `oof[plugin=linaer]`: no plugin `linaer`
       --> relabel.yaml:11:75
@@ -216,6 +218,10 @@ fn what_is_wrong_is_said_where_it_is_and_once() {
     let many: Vec<String> = (0..257).map(|n| n.to_string()).collect();
     let many = format!("classifier: {{plugin: linear}}, matrix: {{seed: [{}]}}", many.join(", "));
     assert!(errors(&many, "").contains("the matrix has 257 combinations; 256 is the most"));
+}
+
+#[test]
+fn what_reads_or_writes_a_matrix_wrongly_is_refused() {
     let reader = "  far: {kind: filter, input: 'oof[plugin=linaer]', where: text_valid}\n";
     assert_snapshot!(errors(PLUGINS, reader), @r"
     error: `input` reads `oof[plugin=linaer]`, which is no variant of `oof`

@@ -52,10 +52,12 @@ pub fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
     kill::point();
     let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
+    kill::point();
     temporary.write_all(bytes)?;
     kill::point();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     temporary.as_file().set_permissions(mode)?;
+    kill::point();
     temporary.persist(path).map_err(|error| error.error)?;
     kill::point();
     Ok(())

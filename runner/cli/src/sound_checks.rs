@@ -51,7 +51,7 @@ impl SoundChecks {
             entry
         });
         let before = match entries.next() {
-            Some(head) if bytes.len() % 32 == 0 && head == build() => entries.collect(),
+            Some(head) if bytes.len().is_multiple_of(32) && head == build() => entries.collect(),
             _ => HashSet::new(),
         };
         SoundChecks { path, before, now: RefCell::default() }

@@ -1,10 +1,10 @@
 //! When results are made to survive a power cut: as soon as losing them would cost more than a
 //! moment, and then all of them at once.
 //!
-//! A unit is done when its record is in the cache. Against a kill that holds without any sync; after
-//! a power cut a file may be short, empty or gone, which its length or digest tells, and the unit
-//! runs again. So a sync buys only the time that this would take, and what costs more than that time
-//! is not worth it.
+//! A unit is done when its record is in the cache. Against a kill that holds without any sync;
+//! after a power cut a file may be short, empty or gone, which its length or digest tells, and the
+//! unit runs again. So a sync buys only the time that this would take, and what costs more than
+//! that time is not worth it.
 
 use std::sync::{Mutex, PoisonError};
 
