@@ -118,7 +118,11 @@ fn a_page_has_the_name_of_one_and_what_it_reads_is_checked() {
 #[test]
 fn tables_of_other_nodes_are_shown_as_they_are() {
     let sandbox = sandbox();
-    sandbox.edit("relabel.yaml", "path: out", "rounds: gone, estimate: issues.pairs, path: out");
+    sandbox.edit(
+        "relabel.yaml",
+        "path: out/report",
+        "rounds: gone, estimate: issues.pairs, path: out/report",
+    );
     sandbox.edit(
         "relabel.yaml",
         "  page:",

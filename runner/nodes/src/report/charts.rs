@@ -10,7 +10,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::graph::Graph;
+use super::graph::{Graph, Slot};
 use super::numbers::{Bin, CONFIDENCE_BINS, RELIABILITY_BINS};
 
 /// A colour that stands for a variable until the drawing is done.
@@ -35,6 +35,8 @@ const FONT: u32 = 32;
 /// Sizes of the pipeline's drawing.
 const BOX: (i32, i32) = (300, 96);
 const GAP: (i32, i32) = (32, 72);
+/// Room for an edge that runs past a layer.
+const LANE: i32 = 16;
 
 type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
@@ -176,25 +178,37 @@ pub(super) fn reliability(bins: &[Bin; RELIABILITY_BINS]) -> Result<String, Node
 /// The pipeline, inputs above what reads them. Gives its width on the page too.
 pub(super) fn pipeline(graph: &Graph) -> Result<(String, u32), NodeError> {
     let layers = graph.layers();
-    let widest = layers.iter().map(Vec::len).max().unwrap_or(1) as i32;
-    let width = widest * (BOX.0 + GAP.0) + GAP.0;
+    let room = |slot: &Slot| if matches!(slot, Slot::Node(_)) { BOX.0 } else { LANE };
+    let row = |slots: &[Slot]| slots.iter().map(|slot| room(slot) + GAP.0).sum::<i32>() - GAP.0;
+    let width = layers.iter().map(|slots| row(slots)).max().unwrap_or(BOX.0) + 2 * GAP.0;
     let height = layers.len() as i32 * (BOX.1 + GAP.1) - GAP.1 + 16;
     let mut corner = vec![(0, 0); graph.nodes.len()];
-    for (depth, members) in layers.iter().enumerate() {
-        let row = members.len() as i32 * (BOX.0 + GAP.0) - GAP.0;
-        for (n, node) in members.iter().enumerate() {
-            let x = (width - row) / 2 + n as i32 * (BOX.0 + GAP.0);
-            corner[*node] = (x, 8 + depth as i32 * (BOX.1 + GAP.1));
+    // The places where an edge runs past a layer, at its upper end.
+    let mut passed: Vec<Vec<(i32, i32)>> = vec![Vec::new(); graph.edges.len()];
+    for (depth, slots) in layers.iter().enumerate() {
+        let y = 8 + depth as i32 * (BOX.1 + GAP.1);
+        let mut x = (width - row(slots)) / 2;
+        for slot in slots {
+            match slot {
+                Slot::Node(node) => corner[*node] = (x, y),
+                Slot::Edge(edge) => passed[*edge].push((x + LANE / 2, y)),
+            }
+            x += room(slot) + GAP.0;
         }
     }
     let size = (width as u32, height.max(BOX.1) as u32);
     let drawn = svg(size, "The pipeline; its nodes are in the table below", |canvas| {
-        for (from, to) in &graph.edges {
-            let start = (corner[*from].0 + BOX.0 / 2, corner[*from].1 + BOX.1);
+        for ((from, to), passed) in graph.edges.iter().zip(&passed) {
+            let mut start = (corner[*from].0 + BOX.0 / 2, corner[*from].1 + BOX.1);
             let end = (corner[*to].0 + BOX.0 / 2, corner[*to].1);
-            canvas
-                .draw(&PathElement::new(curve(start, end), MUTED.stroke_width(3)))
-                .map_err(failed)?;
+            let mut line = Vec::new();
+            for (x, y) in passed {
+                line.extend(curve(start, (*x, *y)));
+                start = (*x, y + BOX.1);
+            }
+            line.extend(curve(start, (end.0, end.1 - 10)));
+            let path = PathElement::new(line, MUTED.stroke_width(3));
+            canvas.draw(&path).map_err(failed)?;
             let tip = [(end.0 - 8, end.1 - 14), (end.0 + 8, end.1 - 14), end];
             canvas.draw(&Polygon::new(tip, MUTED.filled())).map_err(failed)?;
         }
@@ -221,10 +235,10 @@ fn clipped(name: &str) -> String {
     }
 }
 
-/// From the bottom of one box to the top of another: a cubic Bézier curve as short lines.
+/// From one place to one below it: a cubic Bézier curve as short lines.
 fn curve(start: (i32, i32), end: (i32, i32)) -> Vec<(i32, i32)> {
     let (x0, y0) = (f64::from(start.0), f64::from(start.1));
-    let (x1, y1) = (f64::from(end.0), f64::from(end.1 - 10));
+    let (x1, y1) = (f64::from(end.0), f64::from(end.1));
     let bend = (y1 - y0) / 2.0;
     (0..=16)
         .map(|n| {

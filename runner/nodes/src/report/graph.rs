@@ -5,6 +5,13 @@ use std::collections::BTreeMap;
 use plan::Plan;
 use serde_json::{Value, json};
 
+/// What stands in a layer: a node, or an edge on its way past the layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Slot {
+    Node(usize),
+    Edge(usize),
+}
+
 /// A pipeline's nodes and edges, as far as a drawing needs them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Graph {
@@ -36,46 +43,60 @@ impl Graph {
         json!({ "nodes": self.nodes, "edges": self.edges })
     }
 
-    /// The nodes of each layer from top to bottom, from left to right.
-    pub fn layers(&self) -> Vec<Vec<usize>> {
-        let count = self.nodes.len();
+    /// What stands in each layer from top to bottom, from left to right. An edge over several
+    /// layers has a place in each between, so that it runs beside nodes and not through them.
+    pub fn layers(&self) -> Vec<Vec<Slot>> {
+        let layer = self.layer_of_nodes();
+        let depth = layer.iter().max().map_or(0, |deepest| deepest + 1);
+        let mut layers: Vec<Vec<Slot>> = vec![Vec::new(); depth];
+        (0..self.nodes.len()).for_each(|node| layers[layer[node]].push(Slot::Node(node)));
+        for (edge, (from, to)) in self.edges.iter().enumerate() {
+            for passed in &mut layers[layer[*from] + 1..layer[*to]] {
+                passed.push(Slot::Edge(edge));
+            }
+        }
+        // Where each edge was last seen.
+        let mut seen = vec![0.0f64; self.edges.len()];
+        for slots in &mut layers {
+            // Below the middle of what is read, so that few edges cross.
+            let wanted = |slot: Slot| match slot {
+                Slot::Edge(edge) => seen[edge],
+                Slot::Node(node) => {
+                    let above = self.edges.iter().zip(&seen).filter(|((_, to), _)| *to == node);
+                    let (sum, count) =
+                        above.fold((0.0, 0.0), |(sum, count), (_, at)| (sum + at, count + 1.0));
+                    if count > 0.0 { sum / count } else { 0.0 }
+                }
+            };
+            slots.sort_by(|a, b| wanted(*a).total_cmp(&wanted(*b)).then_with(|| a.cmp(b)));
+            let middle = (slots.len() as f64 - 1.0) / 2.0;
+            for (n, slot) in slots.iter().enumerate() {
+                let at = n as f64 - middle;
+                for (edge, (from, _)) in self.edges.iter().enumerate() {
+                    if *slot == Slot::Edge(edge) || *slot == Slot::Node(*from) {
+                        seen[edge] = at;
+                    }
+                }
+            }
+        }
+        layers
+    }
+
+    /// The layer of each node: below all it reads, and just above what reads it if it reads nothing.
+    fn layer_of_nodes(&self) -> Vec<usize> {
         // Nodes come in topological order, so one pass each way is enough.
-        let mut layer = vec![0usize; count];
+        let mut layer = vec![0usize; self.nodes.len()];
         for (from, to) in self.by_reader() {
             layer[to] = layer[to].max(layer[from] + 1);
         }
-        // What nothing is above of stands just above what reads it.
-        for node in 0..count {
+        for node in 0..self.nodes.len() {
             let is_source = !self.edges.iter().any(|(_, to)| *to == node);
             let readers = self.edges.iter().filter(|(from, _)| *from == node);
             if let (true, Some(first)) = (is_source, readers.map(|(_, to)| layer[*to]).min()) {
                 layer[node] = first - 1;
             }
         }
-        let depth = layer.iter().max().map_or(0, |deepest| deepest + 1);
-        let mut layers: Vec<Vec<usize>> = vec![Vec::new(); depth];
-        (0..count).for_each(|node| layers[layer[node]].push(node));
-        let mut place = vec![0.0; count];
-        for members in &mut layers {
-            // Below the middle of what is read, so that few edges cross.
-            let wanted = |node: usize, place: &[f64]| {
-                let above: Vec<f64> = self
-                    .edges
-                    .iter()
-                    .filter(|(_, to)| *to == node)
-                    .map(|(from, _)| place[*from])
-                    .collect();
-                above.iter().sum::<f64>() / above.len().max(1) as f64
-            };
-            members.sort_by(|a, b| {
-                wanted(*a, &place).total_cmp(&wanted(*b, &place)).then_with(|| a.cmp(b))
-            });
-            let middle = (members.len() as f64 - 1.0) / 2.0;
-            for (n, node) in members.iter().enumerate() {
-                place[*node] = n as f64 - middle;
-            }
-        }
-        layers
+        layer
     }
 
     /// Edges in the order of what reads, which is topological.
@@ -95,7 +116,10 @@ mod tests {
         let nodes = ["a", "b", "late", "c", "d"].map(|name| (name.to_owned(), "kind".to_owned()));
         let edges = vec![(0, 1), (1, 3), (2, 4), (3, 4), (0, 4)];
         let graph = Graph { nodes: nodes.to_vec(), edges };
-        assert_eq!(graph.layers(), [vec![0], vec![1], vec![2, 3], vec![4]]);
-        assert_eq!(Graph { nodes: Vec::new(), edges: Vec::new() }.layers(), [[0usize; 0]; 0]);
+        use Slot::{Edge, Node};
+        let wanted =
+            [vec![Node(0)], vec![Node(1), Edge(4)], vec![Node(3), Node(2), Edge(4)], vec![Node(4)]];
+        assert_eq!(graph.layers(), wanted);
+        assert!(Graph { nodes: Vec::new(), edges: Vec::new() }.layers().is_empty());
     }
 }
