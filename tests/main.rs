@@ -42,4 +42,5 @@ mod schema;
 mod show;
 mod support;
 mod tidy;
+mod verified;
 mod watch;
