@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::support::authors::{cargo_build, make, path_with, python_with};
-use crate::support::{Sandbox, repository};
+use crate::support::{Record, Sandbox, records, repository};
 
 /// Copies the files of a folder of this repository; what was built there stays behind.
 fn copy(from: &str, sandbox: &Sandbox, to: &str) {
@@ -136,6 +138,34 @@ fn the_benchmark() {
     assert!((log_loss("majority") - 4.0_f64.ln()).abs() < 0.05, "{table}");
     assert!(["linear", "sgd"].iter().all(|name| log_loss(name) > 0.0), "{table}");
     assert_eq!(sandbox.read("results.jsonl").lines().count(), 3);
+}
+
+#[test]
+fn the_benchmark_of_audits() {
+    let Some(python) = python_with("numpy", "examples::the_benchmark_of_audits") else { return };
+    let sandbox = Sandbox::empty();
+    let row = |r: &Record| format!("{},{},{},{}\n", r.id, r.text, r.label, r.truth);
+    let rows: String = records(300, 7).iter().map(row).collect();
+    sandbox.write("known.csv", format!("record_id,text,label,true_label\n{rows}"));
+    let output = Command::new(python.join("python3"))
+        .arg(repository().join("examples/benchmark/audit.py"))
+        .args(["known.csv", "--parts", "effort", "--rounds", "2", "--budget", "8", "--errs", "0"])
+        .args(["--program", env!("CARGO_BIN_EXE_relabel")])
+        .env("RELABEL_PLUGIN_PATH", Path::new(env!("CARGO_BIN_EXE_relabel")).with_file_name("deps"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .current_dir(sandbox.path(""))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = sandbox.read("audit.jsonl");
+    let lines: Vec<Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    for line in lines {
+        let left = line["left"].as_array().unwrap();
+        let (first, last) = (left[0].as_u64().unwrap(), left.last().unwrap().as_u64().unwrap());
+        assert_eq!((line["reviewed"].as_u64(), line["errors"].as_u64()), (Some(16), Some(first)));
+        assert!(last + 8 < first, "most of sixteen reviews find an error: {line}");
+    }
 }
 
 #[test]
