@@ -1,12 +1,13 @@
 //! The engine with its surroundings: what a plan comes to, and the start of a run.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use cache::{Cache, CacheError, Digest, FileDigests, OutputRecord, UnitRecord};
-use plan::{Plan, StepId};
+use plan::{Origin, Plan, StepId};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::Clock;
@@ -299,28 +300,43 @@ impl Engine<'_> {
         outcome
     }
 
-    fn header(&self, plan: &Plan, options: &RunOptions) -> Value {
-        json!({
-            "schema_version": 1,
-            "run_id": options.run_id,
-            "pipeline": plan.name,
-            "base_dir": self.base_dir.display().to_string(),
-            "started_at": self.clock.now_text(),
-            "tool_version": env!("CARGO_PKG_VERSION"),
-            "jobs": options.jobs,
-            "resolved": plan.resolved,
-            "origins": plan.origins,
-            "plugins": plan
-                .steps()
-                .flat_map(|step| &step.plugins)
-                .map(|plugin| json!({
-                    "name": plugin.name,
-                    "version": plugin.version,
-                    "file_digest": plugin.file_digest,
-                }))
-                .collect::<Vec<_>>(),
-        })
+    fn header<'b>(&'b self, plan: &'b Plan, options: &'b RunOptions) -> Header<'b> {
+        let plugins = plan.steps().flat_map(|step| &step.plugins);
+        let described = plugins.map(|plugin| {
+            json!({
+                "name": plugin.name,
+                "version": plugin.version,
+                "file_digest": plugin.file_digest,
+            })
+        });
+        Header {
+            schema_version: 1,
+            run_id: &options.run_id,
+            pipeline: &plan.name,
+            base_dir: self.base_dir.display().to_string(),
+            started_at: self.clock.now_text(),
+            tool_version: env!("CARGO_PKG_VERSION"),
+            jobs: options.jobs,
+            resolved: &plan.resolved,
+            origins: &plan.origins,
+            plugins: described.collect(),
+        }
     }
+}
+
+/// What a run writes down when it starts; it borrows what may be thousands of nodes.
+#[derive(Serialize)]
+struct Header<'a> {
+    schema_version: u32,
+    run_id: &'a str,
+    pipeline: &'a str,
+    base_dir: String,
+    started_at: String,
+    tool_version: &'a str,
+    jobs: usize,
+    resolved: &'a Value,
+    origins: &'a BTreeMap<String, Origin>,
+    plugins: Vec<Value>,
 }
 
 /// The units of the selected steps and of all they need; of all steps when `None`.

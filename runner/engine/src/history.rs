@@ -235,7 +235,11 @@ impl History {
         LastFacts { path: Some(self.facts_path(pipeline)), ..LastFacts::default() }
     }
 
-    pub(crate) fn start(&self, run_id: &str, header: &Value) -> Result<RunLog, HistoryError> {
+    pub(crate) fn start(
+        &self,
+        run_id: &str,
+        header: &impl Serialize,
+    ) -> Result<RunLog, HistoryError> {
         let folder = self.run_folder(run_id);
         let fail = |source| HistoryError::Io { path: folder.display().to_string(), source };
         std::fs::create_dir_all(&folder).map_err(fail)?;
