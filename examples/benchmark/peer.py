@@ -94,15 +94,16 @@ def fasttext(arguments, texts, labels, classes, folds, run):
             for row in train:
                 file.write(f"__label__{labels[row]} {words[row]}\n")
             file.flush()
-            rate = 0.5
-            while True:
+            for rate in (0.5, 0.1, 0.02):
                 started = time.perf_counter()
                 try:
                     model = peer.train_supervised(file.name, dim=10, epoch=1, lr=rate, thread=2,
                                                   verbose=0)
                     break
-                except RuntimeError:  # it ends with NaN at times; the attempt is not counted
-                    rate /= 2
+                except RuntimeError as error:  # it ends with NaN at times; such a try is not counted
+                    model, problem = None, error
+            if model is None:
+                raise problem
             found, chances = model.predict([words[row] for row in test], k=-1)
             seconds += time.perf_counter() - started
         for row, names, values in zip(test, found, chances):
