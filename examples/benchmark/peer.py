@@ -98,13 +98,15 @@ def fasttext(arguments, texts, labels, classes, folds, run):
                 started = time.perf_counter()
                 try:
                     model = peer.train_supervised(file.name, dim=10, epoch=1, lr=rate, thread=2,
-                                                  verbose=0)
+                                                  bucket=0, minn=0, maxn=0, verbose=0)
                     break
                 except RuntimeError as error:  # it ends with NaN at times; such a try is not counted
                     model, problem = None, error
             if model is None:
                 raise problem
-            found, chances = model.predict([words[row] for row in test], k=-1)
+            # `predict` of 0.9.3 does not work with numpy 2.
+            lines = [words[row] + "\n" for row in test]
+            found, chances = model.f.multilinePredict(lines, classes, 0.0, "strict")
             seconds += time.perf_counter() - started
         for row, names, values in zip(test, found, chances):
             numbers = [int(name[len("__label__"):]) for name in names]
