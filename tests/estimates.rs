@@ -1,10 +1,10 @@
 //! `sample` and `estimate`: control rows nobody can tell from others, and what they say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::{Sandbox, records};
+use crate::support::{Sandbox, records, reviewer};
 
 const RECORDS: usize = 1200;
 
@@ -31,22 +31,12 @@ fn ids(rows: &[Value]) -> BTreeSet<String> {
     rows.iter().map(|row| text(row, "record_id").to_owned()).collect()
 }
 
-fn truth() -> BTreeMap<String, String> {
-    records(RECORDS, 7).into_iter().map(|record| (record.id, record.truth)).collect()
-}
-
 fn review(sandbox: &Sandbox, queue: &[Value]) {
-    let truth = truth();
+    let truth = reviewer::truth(RECORDS, 7);
     let mut csv = "record_id,review_decision,final_label,reviewed_by,reviewed_at\n".to_owned();
     for item in queue {
         let (id, right) = (text(item, "record_id"), &truth[text(item, "record_id")]);
-        let (word, label) = if text(item, "given_label") == right {
-            ("keep", "")
-        } else if text(item, "proposed_label") == right {
-            ("accept", "")
-        } else {
-            ("other", right.as_str())
-        };
+        let (word, label) = reviewer::verdict(item, right);
         csv.push_str(&format!("{id},{word},{label},ann,2025-03-01T10:00:00Z\n"));
     }
     sandbox.write("decisions.csv", csv);
@@ -97,7 +87,7 @@ fn estimates_hold_the_truth_round_by_round() {
         review(&sandbox, &queue);
         sandbox.run(&[]);
         let found = sandbox.frame("found", &[]);
-        let truth = truth();
+        let truth = reviewer::truth(RECORDS, 7);
         let current = sandbox.frame("current", &[]);
         let left = current.iter().filter(|row| text(row, "label") != truth[text(row, "record_id")]);
         let left = left.count() as f64;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::support::{Events, Sandbox, records, to_csv};
+use crate::support::{Events, Sandbox, records, reviewer, to_csv};
 
 const RECORDS: usize = 1200;
 
@@ -44,18 +44,11 @@ fn note(events: &Events, unit: &str, starts: &str) -> Option<f64> {
 
 /// Decides every queued item by the truth.
 fn review(sandbox: &Sandbox, queue: &[Value], hour: u32) {
-    let truth: BTreeMap<String, String> =
-        records(RECORDS, 7).into_iter().map(|record| (record.id, record.truth)).collect();
+    let truth = reviewer::truth(RECORDS, 7);
     let mut csv = "record_id,review_decision,final_label,reviewed_by,reviewed_at\n".to_owned();
     for item in queue {
         let (id, right) = (text(item, "record_id"), &truth[text(item, "record_id")]);
-        let (word, label) = if text(item, "proposed_label") == right {
-            ("accept", "")
-        } else if text(item, "given_label") == right {
-            ("keep", "")
-        } else {
-            ("other", right.as_str())
-        };
+        let (word, label) = reviewer::verdict(item, right);
         csv.push_str(&format!("{id},{word},{label},ann,2025-03-01T{hour:02}:00:00Z\n"));
     }
     sandbox.write("decisions.csv", csv);

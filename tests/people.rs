@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::support::{Sandbox, records};
+use crate::support::{Sandbox, reviewer};
 
 fn text<'a>(row: &'a Value, name: &str) -> &'a str {
     row[name].as_str().unwrap_or_default()
@@ -20,19 +20,12 @@ fn sandbox() -> Sandbox {
 
 /// Ann and bo know the truth, cy always takes the proposal, and dee keeps what is given.
 fn decisions(queue: &[Value]) -> String {
-    let truth: BTreeMap<String, String> =
-        records(300, 7).into_iter().map(|record| (record.id, record.truth)).collect();
+    let truth = reviewer::truth(300, 7);
     let mut csv = "record_id,review_decision,final_label,reviewed_by,reviewed_at\n".to_owned();
     for (n, item) in queue.iter().enumerate() {
         let id = text(item, "record_id");
         let right = &truth[id];
-        let (word, label) = if text(item, "proposed_label") == right {
-            ("accept", "")
-        } else if text(item, "given_label") == right {
-            ("keep", "")
-        } else {
-            ("other", right.as_str())
-        };
+        let (word, label) = reviewer::verdict(item, right);
         csv.push_str(&format!("{id},{word},{label},ann,2025-03-01T10:00:00Z\n"));
         csv.push_str(&format!("{id},{word},{label},bo,2025-03-01T11:00:00Z\n"));
         csv.push_str(&format!("{id},accept,,cy,2025-03-01T12:00:00Z\n"));
@@ -63,8 +56,7 @@ fn reviewers_are_weighed_against_each_other() {
     assert_eq!(quality.keys().copied().collect::<Vec<_>>(), ["ann", "bo", "cy", "dee"]);
     assert!(quality["ann"] > quality["dee"] + 0.2 && quality["cy"] > quality["dee"], "{quality:?}");
 
-    let truth: BTreeMap<String, String> =
-        records(300, 7).into_iter().map(|record| (record.id, record.truth)).collect();
+    let truth = reviewer::truth(300, 7);
     let rows = sandbox.frame("people", &[]);
     assert_eq!(rows.len(), queue.len());
     let right = |row: &&Value| text(row, "consensus_label") == truth[text(row, "record_id")];

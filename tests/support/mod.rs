@@ -11,6 +11,7 @@ pub mod authors;
 pub mod data;
 pub mod mask;
 pub mod plugins;
+pub mod reviewer;
 
 use mask::masked;
 

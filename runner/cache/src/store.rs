@@ -317,7 +317,7 @@ impl Cache {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     fn cache() -> (tempfile::TempDir, Cache) {
@@ -327,7 +327,8 @@ mod tests {
         (folder, cache)
     }
 
-    fn put(cache: &Cache, key: &str, bytes: &[u8]) -> UnitRecord {
+    /// Publishes one blob and its record, made for the key `key`.
+    pub(crate) fn put(cache: &Cache, key: &str, bytes: &[u8]) -> UnitRecord {
         let (blob, length) = cache.put_blob(|file| file.write_all(bytes)).unwrap();
         let output =
             OutputRecord { port: String::new(), blob, logical: blob, bytes: length, rows: None };

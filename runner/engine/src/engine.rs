@@ -106,6 +106,16 @@ pub struct Engine<'a> {
 }
 
 impl Engine<'_> {
+    pub(crate) fn judge<'a>(
+        &'a self,
+        plan: &'a Plan,
+        last: &'a LastFacts,
+        file_digests: &'a mut FileDigests,
+    ) -> Judge<'a> {
+        let now_ns = self.clock.now_ns();
+        Judge { cache: &self.cache, plan, base_dir: &self.base_dir, last, file_digests, now_ns }
+    }
+
     fn nodes(
         &self,
         plan: &Plan,
@@ -151,14 +161,7 @@ impl Engine<'_> {
         let last = self.last_facts(plan);
         let mut planned: Vec<PlannedUnit> = Vec::with_capacity(units.len());
         for unit in units.iter() {
-            let mut judge = Judge {
-                cache: &self.cache,
-                plan,
-                base_dir: &self.base_dir,
-                last: &last,
-                file_digests: &mut file_digests,
-                now_ns: self.clock.now_ns(),
-            };
+            let mut judge = self.judge(plan, &last, &mut file_digests);
             let node = nodes[&unit.step].as_ref();
             planned.push(judge.foresee(unit, node, &planned, forced.contains(&unit.step)));
         }
@@ -208,14 +211,7 @@ impl Engine<'_> {
                 .filter_map(|need| planned[need.index()].record.as_ref())
                 .collect();
             let inputs = input_digests(plan, unit, &needs);
-            let mut judge = Judge {
-                cache: &self.cache,
-                plan,
-                base_dir: &self.base_dir,
-                last: &last,
-                file_digests: &mut file_digests,
-                now_ns: self.clock.now_ns(),
-            };
+            let mut judge = self.judge(plan, &last, &mut file_digests);
             let node = &nodes[&unit.step];
             let judged = judge.judge(unit, node.as_ref(), &inputs, false);
             let node_error = |source| EngineError::Node { node: unit.name.to_string(), source };

@@ -21,7 +21,7 @@ use crate::event::{Event, Reporter, RunSummary, UnitCounts};
 use crate::history::{LastFacts, RunLog};
 use crate::node::{Node, NodeError};
 use crate::reason::Reason;
-use crate::resolve::{Judge, Keyed, Verdict};
+use crate::resolve::{Keyed, Verdict};
 use crate::unit::{Part, UnitId, Units};
 use crate::worker::{FixedClock, JobEnd, Memory, Shared};
 
@@ -276,14 +276,7 @@ impl<'a> Run<'a> {
             .collect();
         let inputs = input_digests(self.plan, unit, &records);
         let forced = self.options.forced.contains(&unit.step);
-        let mut judge = Judge {
-            cache: &self.engine.cache,
-            plan: self.plan,
-            base_dir: &self.engine.base_dir,
-            last: &self.last,
-            file_digests: &mut self.file_digests,
-            now_ns: self.engine.clock.now_ns(),
-        };
+        let mut judge = self.engine.judge(self.plan, &self.last, &mut self.file_digests);
         let mut keyed = judge.judge(unit, self.nodes[&unit.step].as_ref(), &inputs, forced)?;
         for (path, stated) in &keyed.files {
             if *self.files.entry(path.clone()).or_insert(stated.digest) != stated.digest {

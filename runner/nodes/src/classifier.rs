@@ -148,7 +148,7 @@ impl ClassifierSpec {
         let (mut described, mut findings) = (Vec::new(), Vec::new());
         for name in self.names() {
             match world.plugin(&self.request(name)) {
-                Ok(plugin) if !(self.columns.is_empty() || plugin.reads_columns()) => {
+                Ok(plugin) if !(self.columns.is_empty() || plugin.claims("columns")) => {
                     let message = format!("plugin `{}` reads the text alone", plugin.name);
                     let hint =
                         "leave `columns` out, or name a plugin with the capability `columns`";

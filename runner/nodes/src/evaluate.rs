@@ -158,9 +158,16 @@ impl Node for EvaluateNode {
         let truth: Vec<u32> =
             labels.iter().map(|label| index_of(&categories, label.unwrap_or_default())).collect();
         let mut predictions = Vec::new();
+        // Models that read the same columns, as a rule all of them, share the texts.
+        let mut read: Option<(&[String], Texts)> = None;
         for (n, blob) in blobs.iter().enumerate() {
-            let texts = texts_of(gold, &blob.header.columns)?;
+            let columns = blob.header.columns.as_slice();
+            let texts = match read.take().filter(|(before, _)| *before == columns) {
+                Some((_, texts)) => texts,
+                None => texts_of(gold, columns)?,
+            };
             predictions.push(self.predict(blob, &texts, &categories, context)?);
+            read = Some((columns, texts));
             (context.progress)((n + 1) as f32 / blobs.len() as f32);
         }
         self.outputs(gold, &categories, &truth, &predictions)

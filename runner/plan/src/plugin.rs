@@ -90,9 +90,9 @@ pub struct PluginDescription {
 }
 
 impl PluginDescription {
-    /// Whether it can be given columns beside the text.
-    pub fn reads_columns(&self) -> bool {
-        self.capabilities.iter().any(|name| name == "columns")
+    /// Whether it has an optional ability, such as `weights` or `columns`.
+    pub fn claims(&self, capability: &str) -> bool {
+        self.capabilities.iter().any(|name| name == capability)
     }
 }
 

@@ -135,13 +135,15 @@ impl Tokenizer {
     /// The bounds lie at fixed places, whatever the other numbers are: bounds that were learnt from
     /// all rows would tell a model of the rows it is judged by. NaN has no feature.
     pub fn number_of_column(&self, column: &str, number: f64, mut emit: impl FnMut(u64)) {
+        if number.is_nan() {
+            return;
+        }
         // Minus zero is zero.
         let bits = (number + 0.0).to_bits();
-        for kept in [52, 50].iter().filter(|_| !number.is_nan()) {
-            let place = [*kept, 0, 0, 0, 0, 0, 0, 0, 0];
-            let mut bytes: [u8; 9] = place;
-            bytes[1..].copy_from_slice(&(bits >> kept).to_le_bytes());
-            emit(self.bucket(of_column(column, &bytes)));
+        for dropped in [52_u8, 50] {
+            let mut value = [dropped; 9];
+            value[1..].copy_from_slice(&(bits >> dropped).to_le_bytes());
+            emit(self.bucket(of_column(column, &value)));
         }
     }
 

@@ -1,7 +1,7 @@
-//! Sweeps beside what others do. `Bench` alone knows how a record is made.
+//! Sweeps beside what others do.
 
 use super::*;
-use crate::{Facts, OutputRecord};
+use crate::store::tests::put;
 
 struct Bench {
     _folder: tempfile::TempDir,
@@ -17,22 +17,7 @@ impl Bench {
     }
 
     fn put(&self, key: &str, bytes: &[u8]) -> UnitRecord {
-        let (blob, length) = self.cache.put_blob(|file| file.write_all(bytes)).unwrap();
-        let output =
-            OutputRecord { port: String::new(), blob, logical: blob, bytes: length, rows: None };
-        let record = UnitRecord {
-            schema_version: UnitRecord::SCHEMA_VERSION,
-            key: Digest::of(key.as_bytes()),
-            kind: "test".into(),
-            outputs: vec![output],
-            notes: vec![],
-            facts: Facts::new(),
-            seconds: 0.5,
-            run_id: "r".into(),
-            finished_at: "t".into(),
-        };
-        self.cache.put_record(&record).unwrap();
-        record
+        put(&self.cache, key, bytes)
     }
 
     fn sweep(&self, inventory: &Inventory, records: &[&UnitRecord]) -> Sweep {

@@ -21,7 +21,7 @@ pub(super) fn check(weight: f64, input: &Schema, plugins: &[PluginDescription]) 
         let finding = Finding::param(at, format!("no column `{SOURCE}` says what is verified"));
         return vec![finding.with_hint("put a `clean` node before this one")];
     }
-    let deaf = plugins.iter().find(|p| !p.capabilities.iter().any(|word| word == "weights"));
+    let deaf = plugins.iter().find(|plugin| !plugin.claims("weights"));
     deaf.map(|plugin| Finding::param(at, format!("`{}` takes no weights", plugin.name)))
         .into_iter()
         .collect()

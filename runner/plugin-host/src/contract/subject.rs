@@ -89,7 +89,7 @@ impl<'a> Subject<'a> {
     }
 
     pub fn claims(&self, capability: &str) -> bool {
-        self.plugin.description().capabilities.iter().any(|name| name == capability)
+        self.plugin.description().claims(capability)
     }
 
     pub fn prepare(&self, texts: &[String], threads: usize) -> Result<Box<dyn Corpus>, Failure> {
