@@ -150,7 +150,7 @@ fn the_benchmark_of_audits() {
     let output = Command::new(python.join("python3"))
         .arg(repository().join("examples/benchmark/audit.py"))
         .args(["known.csv", "--parts", "effort", "--rounds", "2", "--budget", "8", "--errs", "0"])
-        .args(["--program", env!("CARGO_BIN_EXE_relabel")])
+        .args(["--c", "--models", "linear", "--program", env!("CARGO_BIN_EXE_relabel")])
         .env("RELABEL_PLUGIN_PATH", Path::new(env!("CARGO_BIN_EXE_relabel")).with_file_name("deps"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(sandbox.path(""))

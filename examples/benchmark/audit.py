@@ -6,12 +6,13 @@
 FILE has the columns record_id, text, label and true_label. VENV has numpy, scikit-learn and cleanlab.
 
 Part `ranking`: average precision, and precision at the number of true errors, of each score of `issues`
-on out-of-fold probabilities of a shipped classifier, and of cleanlab's scores on those of scikit-learn's
-TF-IDF and logistic regression (vectoriser fitted per fold; five stratified folds on both sides).
+on out-of-fold probabilities of `linear` and of an ensemble, and of cleanlab's scores on those of
+scikit-learn's TF-IDF and logistic regression (vectoriser fitted per fold; five stratified folds on both
+sides).
 
 Part `effort`: errors left after --rounds rounds of --budget reviews each, and after one round with as
-many reviews (at most a fifth of the records in all), by a reviewer who looks at the truth and errs in a share of --errs of the records. Decisions
-go in by `relabel review import`. The first number of errors left counts labels in the cleaned data that
+many reviews (at most a fifth of the records in all), ours or cleanlab's, by a reviewer who looks at the
+truth and errs in a share of --errs of the records. Decisions go in by `relabel review import`. The first number of errors left counts labels in the cleaned data that
 differ from the truth. One JSON object a line goes to --out; --table FILE prints the tables of such a file.
 """
 import argparse
@@ -31,7 +32,15 @@ import numpy as np
 
 from peer import FOLDS, SEED, read
 
-SCORES = ["normalized_margin", "self_confidence", "threshold_log_ratio", "confidence_weighted_entropy"]
+SCORES = ["label_posterior", "normalized_margin", "self_confidence", "threshold_log_ratio",
+          "confidence_weighted_entropy"]
+PEER_SCORES = ["normalized_margin", "self_confidence", "confidence_weighted_entropy"]
+# The ensemble: three models that err on different records.
+MODELS = {
+    "linear": ["{plugin: linear}"],
+    "ensemble": ["{plugin: linear, params: {word_ngrams: 2}}", "{plugin: linear, params: {char_ngrams: [3, 5]}}",
+                 "{plugin: complement-nb}"],
+}
 
 HEAD = """version: 1
 name: bench
@@ -40,9 +49,8 @@ nodes:
   valid: {kind: validate, input: records, text: {min_chars: 1, max_chars: 1000000}}
 """
 
-AUDIT = """  folds: {{kind: kfold, input: current, k: 5, seed: 42}}
-  oof: {{kind: predict, input: folds, classifier: {classifier}{weight}}}
-"""
+FOLDS_NODE = "  folds: {{kind: kfold, input: {records}, k: 5, seed: 42}}\n"
+PREDICT = "  {name}: {{kind: predict, input: folds, classifier: {classifier}{weight}}}\n"
 
 LOOP = """  decided: {{kind: corrections, store: 'sqlite:relabel.db'}}
   current: {{kind: clean, input: valid, corrections: decided}}
@@ -55,6 +63,18 @@ LOOP = """  decided: {{kind: corrections, store: 'sqlite:relabel.db'}}
     lanes: [{{name: ranked, rule: ranked, rank_by: {rank}, budget: {budget}}}]
   queue: {{kind: review-queue, input: suspicious, store: 'sqlite:relabel.db', rank_by: {rank}, budget: {budget}}}
 """
+
+
+def predictions(records, classifiers, weight=1.0):
+    """The nodes up to `oof`: folds, and one model or several combined."""
+    more = f", verified_weight: {weight:g}" if weight != 1 else ""
+    names = ["oof"] if len(classifiers) == 1 else [f"model_{n}" for n in range(len(classifiers))]
+    nodes = [FOLDS_NODE.format(records=records)]
+    nodes += [PREDICT.format(name=name, classifier=classifier, weight=more)
+              for name, classifier in zip(names, classifiers)]
+    if len(names) > 1:
+        nodes.append(f"  oof: {{kind: combine, input: [{', '.join(names)}]}}\n")
+    return "".join(nodes)
 
 
 class Project:
@@ -115,8 +135,8 @@ def measures(quality, wrong):
     return {"average_precision": average_precision(quality, wrong), "precision": at_errors(quality, wrong)}
 
 
-def ours(arguments, path):
-    audit = AUDIT.format(classifier=arguments.classifier, weight="").replace("current", "valid")
+def ours(arguments, path, name, classifiers):
+    audit = predictions("valid", classifiers)
     nodes = "".join(f"  {score}: {{kind: issues, input: oof, score: {score}}}\n" for score in SCORES)
     with tempfile.TemporaryDirectory() as folder:
         project = Project(folder, arguments.program, path, HEAD + audit + nodes)
@@ -130,19 +150,18 @@ def ours(arguments, path):
             quality = np.array([float(row["label_quality"] or 2.0) for row in rows])
             wrong = np.array([project.truth[row["record_id"]] != row["given_label"] for row in rows])
             found[score] = measures(quality, wrong)
-    return {"who": "relabel", "seconds": seconds, "scores": found, "errors": int(wrong.sum()),
+    return {"who": name, "seconds": seconds, "scores": found, "errors": int(wrong.sum()),
             "rows": len(rows)}
 
 
-def theirs(path, c):
+def peer_probabilities(path, c):
+    """Out-of-fold probabilities of scikit-learn, with labels and truth."""
     import warnings
-    from cleanlab.rank import get_label_quality_scores
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold
     warnings.filterwarnings("ignore")
     texts, labels, truth, classes = read(path)
-    started = time.perf_counter()
     scores = np.zeros((len(texts), classes))
     split = StratifiedKFold(FOLDS, shuffle=True, random_state=SEED)
     for train, test in split.split(texts, labels):
@@ -152,14 +171,27 @@ def theirs(path, c):
         classifier.fit(fitted, labels[train])
         scored = vectoriser.transform([texts[row] for row in test])
         scores[np.ix_(test, classifier.classes_)] = classifier.predict_proba(scored)
-    found = {}
-    for score in ["normalized_margin", "self_confidence", "confidence_weighted_entropy"]:
-        safe = np.clip(scores, 1e-12, 1)
-        safe /= safe.sum(1, keepdims=True)
-        quality = get_label_quality_scores(labels, safe, method=score)
-        found[score] = measures(quality, labels != truth)
-    return {"who": f"cleanlab, C={c:g}", "seconds": time.perf_counter() - started, "scores": found,
-            "errors": int((labels != truth).sum()), "rows": len(texts)}
+    scores = np.clip(scores, 1e-12, 1)
+    return scores / scores.sum(1, keepdims=True), labels, truth
+
+
+def theirs(path, c, parts, reviews):
+    """Rows of results for the parts: how well cleanlab's scores rank, and errors left after one round."""
+    from cleanlab.rank import get_label_quality_scores
+    started = time.perf_counter()
+    scores, labels, truth = peer_probabilities(path, c)
+    wrong = labels != truth
+    quality = {score: get_label_quality_scores(labels, scores, method=score) for score in PEER_SCORES}
+    name, errors = f"cleanlab, C={c:g}", int(wrong.sum())
+    if "ranking" in parts:
+        found = {score: measures(values, wrong) for score, values in quality.items()}
+        yield "ranking", {"who": name, "seconds": time.perf_counter() - started, "scores": found,
+                          "errors": errors, "rows": len(labels)}
+    if "effort" in parts:
+        for score in PEER_SCORES[:2]:
+            first = np.argsort(quality[score], kind="stable")[:reviews]
+            yield "effort", {"who": f"one round, {name}, {score}", "errs": 0.0, "reviewed": reviews,
+                             "left": [errors, errors - int(wrong[first].sum())], "errors": errors}
 
 
 def decide(project, item, errs, seed):
@@ -174,9 +206,8 @@ def decide(project, item, errs, seed):
     return [record, right, true if right == "other" else "", "bench", "2026-01-01T00:00:00Z", ""]
 
 
-def effort(arguments, path, rounds, budget, name, weight, rank, errs):
-    weight = f", verified_weight: {weight}" if weight != 1 else ""
-    audit = AUDIT.format(classifier=arguments.classifier, weight=weight)
+def effort(arguments, path, classifiers, rounds, budget, name, weight, rank, errs):
+    audit = predictions("current", classifiers, weight)
     decisions = "decisions: decided" if rank == "expected_quality" else ""
     pipeline = HEAD + LOOP.format(audit=audit, score=arguments.score, rank=rank, budget=budget,
                                   decisions=decisions)
@@ -206,52 +237,94 @@ def report(row, out):
     print(json.dumps(row), file=sys.stderr)
 
 
-def tables(rows):
-    ranking = collections.defaultdict(dict)
+def table(head, lines):
+    print("\n| " + " | ".join(head) + " |")
+    print("| --- |" + " --: |" * (len(head) - 1))
+    for line in lines:
+        print("| " + " | ".join(line) + " |")
+
+
+def ranking_tables(rows):
+    found = collections.defaultdict(dict)
     for row in rows:
-        if row["part"] == "ranking":
-            ranking[row["set"]][row["who"]] = row
-    columns = [("relabel", score) for score in SCORES]
-    peers = sorted({who for found in ranking.values() for who in found if who != "relabel"})
-    columns += [(who, score) for who in peers for score in SCORES[:2]]
-    for measure in ["average_precision", "precision"] if ranking else []:
-        print(f"\n{measure}\n\n| set | " + " | ".join(f"{who}: {score}" for who, score in columns) + " |")
-        print("| --- |" + " --: |" * len(columns))
-        cells = lambda found: [found[who]["scores"][score][measure] for who, score in columns]
-        whole = [(name, cells(found)) for name, found in sorted(ranking.items()) if len(found) == 1 + len(peers)]
-        for name, values in whole + [("mean", np.mean([values for _, values in whole], axis=0))]:
-            print(f"| {name} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
+        for score, values in row["scores"].items():
+            found[row["set"]][row["who"], score] = values
+    columns = list(dict.fromkeys(column for cells in found.values() for column in cells))
+    whole = {name: cells for name, cells in sorted(found.items()) if len(cells) == len(columns)}
+    for measure in ["average_precision", "precision"]:
+        values = {name: [cells[column][measure] for column in columns] for name, cells in whole.items()}
+        values["mean"] = np.mean(list(values.values()), axis=0)
+        print(f"\n{measure}")
+        table(["set"] + [f"{who}: {score}" for who, score in columns],
+              [[name] + [f"{value:.3f}" for value in cells] for name, cells in values.items()])
+        theirs = [n for n, (who, _) in enumerate(columns) if who.startswith("cleanlab")]
+        lines = []
+        for n, (who, score) in enumerate(columns):
+            if n in theirs or score != SCORES[0]:
+                continue
+            for name, others in [(f"{columns[m][0]}: {columns[m][1]}", [m]) for m in theirs] + [
+                    ("the best of cleanlab's on each set", theirs)]:
+                ahead = [cells[n] - max(cells[m] for m in others) for cells in list(values.values())[:-1]]
+                lines.append([f"{who} against {name}", f"{np.mean(ahead):+.3f}", f"{min(ahead):+.3f}"])
+        table([f"{measure} of {SCORES[0]}", "mean", "worst set"], lines)
+
+
+def effort_tables(rows):
     spent = collections.defaultdict(dict)
     for row in rows:
-        if row["part"] == "effort":
-            spent[row["set"], row["errs"]][row["who"]] = row
-    names = list(dict.fromkeys(row["who"] for row in rows if row["part"] == "effort"))
-    if spent:
-        print("\nerrors left\n\n| set | reviewer errs | errors | " + " | ".join(names) + " |")
-        print("| --- | --: | --: |" + " --: |" * len(names))
-        shares = []
-        for (name, errs), found in sorted(spent.items()):
-            errors = next(iter(found.values()))["errors"]
-            shown = [f"{found[who]['left'][-1]} ({found[who]['reviewed']})" if who in found else "" for who in names]
-            print(f"| {name} | {errs:.0%} | {errors} | " + " | ".join(shown) + " |")
-            if len(found) == len(names):
-                shares.append([found[who]["left"][-1] / max(found[names[0]]["left"][-1], 1) for who in names])
+        spent[row["errs"], row["set"]][row["who"]] = row
+    for errs in sorted({errs for errs, _ in spent}):
+        names = list(dict.fromkeys(row["who"] for row in rows if row["errs"] == errs))
+        whole = {name: cells for (share, name), cells in sorted(spent.items())
+                 if share == errs and len(cells) == len(names)}
+        print(f"\nerrors left; the reviewer errs in {errs:.0%}")
+        lines, shares = [], []
+        for name, cells in whole.items():
+            left = [cells[who]["left"][-1] for who in names]
+            first = next(iter(cells.values()))
+            lines.append([name, str(first["errors"]), str(first["reviewed"])] + [str(n) for n in left])
+            shares.append([[n / max(other, 1) for other in left] for n in left])
+        table(["set", "errors", "reviews"] + names, lines)
         if shares:
-            print("| mean share of the first | | | " + " | ".join(f"{v:.2f}" for v in np.mean(shares, axis=0)) + " |")
+            # How many are left, as a share of what another way leaves, on the mean over the sets.
+            table(["as a share of"] + names,
+                  [[names[m]] + [f"{value:.2f}" for value in np.mean(shares, axis=0)[:, m]]
+                   for m in range(len(names))])
+
+
+def tables(rows):
+    for part, show in [("ranking", ranking_tables), ("effort", effort_tables)]:
+        chosen = [row for row in rows if row["part"] == part]
+        if chosen:
+            show(chosen)
+
+
+def efforts(arguments, path, budget):
+    """Every way of reviewing `rounds` times `budget` records, with each of our models."""
+    one, many = "one round", f"{arguments.rounds} rounds"
+    ways = [(one, 1, "label_quality"), (many, 1, "label_quality"),
+            (many + ", learnt rank", 1, "expected_quality")]
+    ways += [(f"{many}, weight {weight:g}", weight, "label_quality") for weight in arguments.weights]
+    for errs in arguments.errs:
+        for model in arguments.models:
+            for name, weight, rank in ways:
+                rounds, size = (1, arguments.rounds * budget) if name == one else (arguments.rounds, budget)
+                yield effort(arguments, path, MODELS[model], rounds, size, f"{model}, {name}", weight, rank,
+                             errs)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="*")
     parser.add_argument("--program", default="target/release/relabel")
-    parser.add_argument("--classifier", default="{plugin: linear}", help="as in a pipeline file")
-    parser.add_argument("--score", default="normalized_margin", help="score that rounds rank by")
+    parser.add_argument("--models", nargs="*", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--score", default=SCORES[0], help="score that rounds rank by")
     parser.add_argument("--parts", nargs="*", default=["ranking", "effort"])
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--budget", type=int, default=250)
     parser.add_argument("--errs", nargs="*", type=float, default=[0.0, 0.05])
     parser.add_argument("--weights", nargs="*", type=float, default=[], help="verified weights to try too")
-    parser.add_argument("--c", nargs="*", type=float, default=[1.0], help="scikit-learn's C")
+    parser.add_argument("--c", nargs="*", type=float, default=[1.0], help="scikit-learn's C; none leaves the peers out")
     parser.add_argument("--out", default="audit.jsonl")
     parser.add_argument("--table", help="print the tables of a file of results and stop")
     arguments = parser.parse_args()
@@ -264,27 +337,19 @@ def main():
             rows.append({"part": part, "set": set_name(path), **row})
             report(rows[-1], out)
         for path in arguments.files:
-            if "ranking" in arguments.parts:
-                add("ranking", path, ours(arguments, path))
-                for c in arguments.c:
-                    add("ranking", path, theirs(path, c))
-            if "effort" not in arguments.parts:
-                continue
             with (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf-8", newline="") as file:
                 rows_there = sum(1 for _ in csv.DictReader(file))
             # Reviewing most of a small set would tell nothing of the order.
             budget = min(arguments.budget, rows_there // (5 * arguments.rounds))
-            total = arguments.rounds * budget
-            for errs in arguments.errs:
-                add("effort", path, effort(arguments, path, 1, total, "one round", 1, "label_quality", errs))
-                rounds = f"{arguments.rounds} rounds"
-                add("effort", path, effort(arguments, path, arguments.rounds, budget, rounds, 1,
-                                           "label_quality", errs))
-                add("effort", path, effort(arguments, path, arguments.rounds, budget,
-                                           rounds + ", learnt rank", 1, "expected_quality", errs))
-                for weight in arguments.weights:
-                    add("effort", path, effort(arguments, path, arguments.rounds, budget,
-                                               f"{rounds}, weight {weight:g}", weight, "label_quality", errs))
+            if "ranking" in arguments.parts:
+                for model in arguments.models:
+                    add("ranking", path, ours(arguments, path, model, MODELS[model]))
+            for c in arguments.c:
+                for part, row in theirs(path, c, arguments.parts, arguments.rounds * budget):
+                    add(part, path, row)
+            if "effort" in arguments.parts:
+                for row in efforts(arguments, path, budget):
+                    add("effort", path, row)
     tables(rows)
 
 

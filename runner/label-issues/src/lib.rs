@@ -14,7 +14,7 @@
 //! 1. [`Dataset::new`] checks everything that can be wrong and finds the class thresholds.
 //! 2. [`Dataset::evidence`] counts the confident joint and marks each row.
 //! 3. [`Evidence::find_label_issues`] and [`Evidence::num_label_issues`] flag and count;
-//!    [`Dataset::label_quality_scores`] and [`rank()`] order.
+//!    [`Dataset::label_quality_scores`], [`Dataset::label_posteriors`] and [`rank()`] order.
 //! 4. [`Acceptance`] learns from decisions how often such flags are right, and [`errors_left`]
 //!    estimates from control rows what was not found.
 //! 5. [`Crowd::opinion`] weighs several reviewers of one row against each other and the model.
@@ -38,6 +38,7 @@ mod kernel;
 mod lanes;
 mod latent;
 mod matrix;
+mod posterior;
 mod probabilities;
 mod prune;
 mod rank;
@@ -59,6 +60,7 @@ pub use filter::{FilterBy, FilterOptions};
 pub use lanes::{Predictions, class_thresholds, is_confident};
 pub use latent::{Latent, estimate_latent};
 pub use matrix::SquareMatrix;
+pub use posterior::{NoiseRates, Posteriors};
 pub use probabilities::{Dense, Probabilities, Rows, Visitor};
 pub use prune::prune_count_matrix;
 pub use rank::{TieBreak, rank, rank_rows};

@@ -2,6 +2,7 @@
 //! read for learning. Applying decisions is the business of `clean`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use engine::NodeError;
 use label_issues::{Acceptance, Judged};
@@ -22,29 +23,47 @@ pub(crate) const LEARNT_FROM: &[(&str, &[ColumnType])] = &[
 
 /// The score that decisions are compared by: low is suspicious. It is there whatever a queue was
 /// ranked by, and in the ledger for every decision.
-pub(crate) fn margin(given_confidence: f64, prediction_confidence: f64) -> f64 {
+pub(crate) fn margin(given_confidence: f64, proposal_confidence: f64) -> f64 {
     let given = if given_confidence.is_nan() { 0.0 } else { given_confidence };
-    given - prediction_confidence
+    given - proposal_confidence
 }
 
 /// Why a label is doubted, in words and numbers:
-/// ``predicted `cards` with 0.93 (its threshold is 0.71), given label `loans` has 0.02``.
+/// ``predicted `cards` with 0.93 (its threshold is 0.71), given label `loans` has 0.02``, and
+/// ``, proposed `fees` has 0.04`` when the proposal is not what was predicted.
 ///
 /// Items of every origin have this sentence, so that a control row looks like any other.
-pub(crate) fn reason(
-    given: &str,
-    given_confidence: Option<f64>,
-    predicted: &str,
-    confidence: f64,
-    threshold: Option<f64>,
-) -> String {
-    let bar = threshold.map(|t| format!(" (its threshold is {t:.2})")).unwrap_or_default();
-    let given = match given_confidence.filter(|value| !value.is_nan()) {
-        Some(value) => format!("given label `{given}` has {value:.2}"),
-        None if given.is_empty() => "no label is given".to_owned(),
-        None => format!("given label `{given}` is no category that could be learnt"),
-    };
-    format!("predicted `{predicted}` with {confidence:.2}{bar}, {given}")
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reason<'a> {
+    pub given: &'a str,
+    /// NaN when the given label is no category that could be learnt.
+    pub given_confidence: f64,
+    pub predicted: &'a str,
+    pub confidence: f64,
+    /// What the prediction had to reach, where it had to.
+    pub threshold: Option<f64>,
+    pub proposed: &'a str,
+    pub proposal_confidence: f64,
+}
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "predicted `{}` with {:.2}", self.predicted, self.confidence)?;
+        if let Some(threshold) = self.threshold {
+            write!(f, " (its threshold is {threshold:.2})")?;
+        }
+        match self.given {
+            given if !self.given_confidence.is_nan() => {
+                write!(f, ", given label `{given}` has {:.2}", self.given_confidence)?;
+            }
+            "" => f.write_str(", no label is given")?,
+            given => write!(f, ", given label `{given}` is no category that could be learnt")?,
+        }
+        if self.proposed != self.predicted {
+            write!(f, ", proposed `{}` has {:.2}", self.proposed, self.proposal_confidence)?;
+        }
+        Ok(())
+    }
 }
 
 /// How often labels like a given one were found wrong.

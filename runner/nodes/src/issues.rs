@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::columns::{STRING, booleans, frame_port, string_column, strings};
 use crate::kind::{Kind, Making};
+use crate::proposals;
+
+mod noise;
 
 /// Rows that are turned from columns into rows at a time.
 const BLOCK_ROWS: usize = 4096;
@@ -39,11 +42,12 @@ enum Filter {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Score {
-    #[default]
     SelfConfidence,
     NormalizedMargin,
     ConfidenceWeightedEntropy,
     ThresholdLogRatio,
+    #[default]
+    LabelPosterior,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -52,7 +56,9 @@ pub(crate) struct Params {
     /// How wrong labels are found.
     #[serde(default)]
     filter_by: Filter,
-    /// How label_quality is measured.
+    /// How label_quality is measured. `label_posterior` is the probability that the given label is
+    /// right under the noise between classes, and adds the label to propose instead; the others look
+    /// at the confidences of one record.
     #[serde(default)]
     score: Score,
     /// Share of the estimated noise that the pruning filters flag.
@@ -90,15 +96,17 @@ impl Params {
         }
     }
 
-    fn scores(self) -> ScoreOptions {
+    /// Which score of a single row to compute; none for the one that weighs classes.
+    fn scores(self) -> Option<ScoreOptions> {
         let method = match self.score {
+            Score::LabelPosterior => return None,
             Score::SelfConfidence => ScoreMethod::SelfConfidence,
             Score::NormalizedMargin => ScoreMethod::NormalizedMargin,
             Score::ConfidenceWeightedEntropy => ScoreMethod::ConfidenceWeightedEntropy,
             Score::ThresholdLogRatio => ScoreMethod::ThresholdLogRatio,
         };
         let adjust_pred_probs = self.adjust_pred_probs;
-        ScoreOptions { method, adjust_pred_probs, ..ScoreOptions::default() }
+        Some(ScoreOptions { method, adjust_pred_probs, ..ScoreOptions::default() })
     }
 }
 
@@ -108,7 +116,7 @@ impl Kind for Issues {
     type Params = Params;
 
     const NAME: &'static str = "issues";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "Adds is_label_issue and label_quality (low is suspicious).";
 
     fn input_ports() -> Vec<InputPort> {
@@ -130,13 +138,21 @@ impl Kind for Issues {
 
     fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
         use ColumnType::{Boolean, Float, Integer, String};
-        if params.adjust_pred_probs && params.score == Score::ConfidenceWeightedEntropy {
-            let message = "`adjust_pred_probs` does not go with confidence_weighted_entropy";
-            return Err(vec![Finding::param("/adjust_pred_probs", message)]);
+        let adjustable = matches!(params.score, Score::SelfConfidence | Score::NormalizedMargin);
+        if params.adjust_pred_probs && !adjustable {
+            let finding = Finding::param(
+                "/adjust_pred_probs",
+                "`adjust_pred_probs` does not go with this score",
+            );
+            let hint = "take `score: self_confidence` or `normalized_margin`";
+            return Err(vec![finding.with_hint(hint)]);
         }
         let mut schema = context.schema("input").cloned().unwrap_or_default();
         schema.set("is_label_issue", Boolean);
         schema.set("label_quality", Float);
+        if params.score == Score::LabelPosterior {
+            proposals::declare(&mut schema);
+        }
         let classes = Schema::new([
             ("category", String),
             ("records", Integer),
@@ -218,6 +234,33 @@ impl FrameProbabilities {
     }
 }
 
+impl FrameProbabilities {
+    /// Columns with a class for each row, and its probability; null where there is none.
+    fn proposals(&self, classes: &[u32]) -> [Column; 2] {
+        let known = |class: u32| (class != MISSING).then_some(class as usize);
+        let labels =
+            classes.iter().map(|class| known(*class).map(|class| self.names[class].as_str()));
+        let confidences: Vec<Option<f64>> = classes
+            .iter()
+            .zip(&self.rows)
+            .map(|(class, row)| known(*class).map(|class| self.columns[class].get(*row)))
+            .collect();
+        [
+            string_column(proposals::LABEL, labels),
+            Column::new(proposals::CONFIDENCE.into(), confidences),
+        ]
+    }
+}
+
+impl Float64OrSingle {
+    fn get(&self, row: u32) -> f64 {
+        match self {
+            Float64OrSingle::Single(values) => values.get(row as usize).map_or(f64::NAN, f64::from),
+            Float64OrSingle::Double(values) => values.get(row as usize).unwrap_or(f64::NAN),
+        }
+    }
+}
+
 impl Probabilities for FrameProbabilities {
     fn rows(&self) -> usize {
         self.rows.len()
@@ -235,14 +278,7 @@ impl Probabilities for FrameProbabilities {
             for (class, column) in self.columns.iter().enumerate() {
                 let cells = block.iter_mut().skip(class).step_by(width);
                 for (cell, row) in cells.zip(rows) {
-                    *cell = match column {
-                        Float64OrSingle::Single(values) => {
-                            values.get(*row as usize).map_or(f64::NAN, f64::from)
-                        }
-                        Float64OrSingle::Double(values) => {
-                            values.get(*row as usize).unwrap_or(f64::NAN)
-                        }
-                    };
+                    *cell = column.get(*row);
                 }
             }
             visitor(Rows::Double(block))?;
@@ -256,12 +292,13 @@ impl Node for IssuesNode {
         let frame = inputs.frame("input")?;
         let ids = strings(frame, "record_id")?;
         let probabilities = FrameProbabilities::new(inputs.frame("probabilities")?, ids)?;
-        let class_of: HashMap<&str, u32> = probabilities
+        let classes: HashMap<&str, u32> = probabilities
             .names
             .iter()
             .enumerate()
             .map(|(n, name)| (name.as_str(), n as u32))
             .collect();
+        let class_of = |label: &str| classes.get(label).copied();
         let valid = booleans(frame, "text_valid").ok();
         let text_valid = |row: usize| valid.is_none_or(|valid| valid.get(row) == Some(true));
         let given = strings(frame, "given_label")?;
@@ -269,7 +306,7 @@ impl Node for IssuesNode {
             .iter()
             .enumerate()
             .map(|(row, label)| {
-                let class = label.and_then(|label| class_of.get(label).copied());
+                let class = label.and_then(class_of);
                 class.filter(|_| text_valid(row)).unwrap_or(MISSING)
             })
             .collect();
@@ -286,18 +323,40 @@ impl Node for IssuesNode {
             ..FilterOptions::default()
         };
         let mut flags = evidence.find_label_issues(&options).map_err(issue_error)?;
-        let mut quality =
-            dataset.label_quality_scores(&self.params.scores()).map_err(issue_error)?;
+        let (mut quality, alternatives) = match self.params.scores() {
+            Some(options) => (dataset.label_quality_scores(&options).map_err(issue_error)?, None),
+            None => {
+                let found = noise::posteriors(
+                    frame,
+                    &class_of,
+                    &renormalized,
+                    &labels,
+                    &evidence,
+                    &dataset,
+                )?;
+                (found.quality, Some(found.alternatives))
+            }
+        };
         let mut outside = 0;
         for (row, label) in given.iter().enumerate() {
-            let unknown = label.is_some_and(|label| !class_of.contains_key(label));
+            let unknown = label.is_some_and(|label| class_of(label).is_none());
             if unknown && text_valid(row) {
                 flags[row] = true;
                 quality[row] = 0.0;
                 outside += 1;
             }
         }
-        self.outputs(frame, &flags, &quality, &probabilities.names, &evidence, &dataset, outside)
+        let mut table = frame.clone();
+        table.with_column(Column::new("is_label_issue".into(), &flags))?;
+        let quality: Vec<Option<f64>> =
+            quality.iter().map(|value| Some(*value).filter(|value| !value.is_nan())).collect();
+        table.with_column(Column::new("label_quality".into(), quality))?;
+        if let Some(alternatives) = alternatives {
+            for column in probabilities.proposals(&alternatives) {
+                table.with_column(column)?;
+            }
+        }
+        outputs(table, &flags, &probabilities.names, &evidence, &dataset, outside)
     }
 }
 
@@ -313,36 +372,26 @@ fn id_order(ids: &StringChunked) -> Vec<u32> {
     keys
 }
 
-impl IssuesNode {
-    #[allow(clippy::too_many_arguments)]
-    fn outputs(
-        &self,
-        frame: &DataFrame,
-        flags: &[bool],
-        quality: &[f64],
-        names: &[String],
-        evidence: &Evidence<'_>,
-        dataset: &Dataset<'_>,
-        outside: usize,
-    ) -> Result<Outputs, NodeError> {
-        let joint = estimate_joint(evidence.confident_joint(), dataset.class_counts())
-            .map_err(issue_error)?;
-        let mut table = frame.clone();
-        table.with_column(Column::new("is_label_issue".into(), flags))?;
-        let quality: Vec<Option<f64>> =
-            quality.iter().map(|value| Some(*value).filter(|value| !value.is_nan())).collect();
-        table.with_column(Column::new("label_quality".into(), quality))?;
-        let mut outputs = Outputs::frame(table);
-        let found = flags.iter().filter(|flag| **flag).count();
-        outputs.count("labels that look wrong", found, Some(flags.len()));
-        if outside > 0 {
-            outputs.count("of them labels that are no category", outside, None);
-        }
-        outputs.metric("label health", evidence.health());
-        let classes = classes_frame(names, &joint, dataset)?;
-        let pairs = pairs_frame(names, &joint, dataset.labelled())?;
-        Ok(outputs.with("classes", Artifact::Frame(classes)).with("pairs", Artifact::Frame(pairs)))
+fn outputs(
+    table: DataFrame,
+    flags: &[bool],
+    names: &[String],
+    evidence: &Evidence<'_>,
+    dataset: &Dataset<'_>,
+    outside: usize,
+) -> Result<Outputs, NodeError> {
+    let joint =
+        estimate_joint(evidence.confident_joint(), dataset.class_counts()).map_err(issue_error)?;
+    let mut outputs = Outputs::frame(table);
+    let found = flags.iter().filter(|flag| **flag).count();
+    outputs.count("labels that look wrong", found, Some(flags.len()));
+    if outside > 0 {
+        outputs.count("of them labels that are no category", outside, None);
     }
+    outputs.metric("label health", evidence.health());
+    let classes = classes_frame(names, &joint, dataset)?;
+    let pairs = pairs_frame(names, &joint, dataset.labelled())?;
+    Ok(outputs.with("classes", Artifact::Frame(classes)).with("pairs", Artifact::Frame(pairs)))
 }
 
 fn classes_frame(

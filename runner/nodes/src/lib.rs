@@ -27,6 +27,7 @@ mod kind;
 mod metrics;
 mod model;
 mod predict;
+mod proposals;
 mod report;
 mod review_queue;
 mod sample;

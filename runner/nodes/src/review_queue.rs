@@ -14,8 +14,9 @@ use serde::Deserialize;
 
 use crate::columns::{FLOAT, STRING, floats, frame_port, integers, string_column, strings};
 use crate::corrections::{store_error, store_facts};
-use crate::decisions::{margin, reason};
+use crate::decisions::{Reason, margin};
 use crate::kind::{Kind, Making};
+use crate::proposals::Proposals;
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -27,7 +28,7 @@ pub(crate) struct Params {
     #[serde(default)]
     #[schemars(range(min = 1))]
     budget: Option<u32>,
-    /// Column to rank by, lowest first; the margin between given and predicted label when absent.
+    /// Column to rank by, lowest first; the margin between given and proposed label when absent.
     #[serde(default)]
     rank_by: Option<String>,
 }
@@ -38,7 +39,7 @@ impl Kind for ReviewQueue {
     type Params = Params;
 
     const NAME: &'static str = "review-queue";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SUMMARY: &'static str = "Queues records for review; never one that is verified.";
     const SINK: bool = true;
 
@@ -223,10 +224,11 @@ struct Table<'a> {
     texts: &'a StringChunked,
     originals: &'a StringChunked,
     givens: &'a StringChunked,
-    proposals: &'a StringChunked,
+    proposals: Proposals,
+    predictions: &'a StringChunked,
+    prediction_confidences: Vec<f64>,
     audit_run_ids: &'a StringChunked,
     model_versions: &'a StringChunked,
-    confidences: Vec<f64>,
     given_confidences: Vec<f64>,
     folds: Option<Vec<Option<i64>>>,
     /// What lanes say of a record.
@@ -240,10 +242,13 @@ struct Table<'a> {
 
 impl<'a> Table<'a> {
     fn read(frame: &'a DataFrame, rank_by: Option<&str>) -> Result<Table<'a>, NodeError> {
-        let confidences = floats(frame, "prediction_confidence")?;
+        let proposals = Proposals::read(frame)?;
         let given_confidences = floats(frame, "given_confidence")?;
-        let margins: Vec<f64> =
-            given_confidences.iter().zip(&confidences).map(|(g, p)| margin(*g, *p)).collect();
+        let margins: Vec<f64> = given_confidences
+            .iter()
+            .zip(&proposals.confidences)
+            .map(|(g, p)| margin(*g, *p))
+            .collect();
         let suspicion = match rank_by {
             Some(column) => floats(frame, column)?.into_iter().map(|value| -value).collect(),
             None => margins.iter().map(|margin| -margin).collect(),
@@ -253,13 +258,14 @@ impl<'a> Table<'a> {
             texts: strings(frame, "text")?,
             originals: strings(frame, "original_label")?,
             givens: strings(frame, "given_label")?,
-            proposals: strings(frame, "predicted_label")?,
+            proposals,
+            predictions: strings(frame, "predicted_label")?,
+            prediction_confidences: floats(frame, "prediction_confidence")?,
             audit_run_ids: strings(frame, "audit_run_id")?,
             model_versions: strings(frame, "model_version")?,
             folds: integers(frame, "fold_id").ok(),
             lanes: strings(frame, "lane").ok(),
             reasons: strings(frame, "reason").ok(),
-            confidences,
             given_confidences,
             suspicion,
             margins,
@@ -288,15 +294,27 @@ impl<'a> Table<'a> {
         !verified.is_empty() && verified.contains(&(self.id(row).to_owned(), digest))
     }
 
+    fn reason(&self, row: usize) -> Reason<'_> {
+        Reason {
+            given: self.givens.get(row).unwrap_or_default(),
+            given_confidence: self.given_confidences[row],
+            predicted: self.predictions.get(row).unwrap_or_default(),
+            confidence: self.prediction_confidences[row],
+            threshold: None,
+            proposed: self.proposals.label(row),
+            proposal_confidence: self.proposals.confidences[row],
+        }
+    }
+
     fn item(&self, row: usize, rank: u32, taxonomy_version: Option<String>) -> NewItem {
         let text = |column: &StringChunked| column.get(row).unwrap_or_default().to_owned();
-        let (given, proposed) = (text(self.givens), text(self.proposals));
+        let (given, proposed) = (text(self.givens), self.proposals.label(row).to_owned());
         let given_confidence = Some(self.given_confidences[row]).filter(|value| !value.is_nan());
-        let confidence = self.confidences[row];
+        let confidence = self.proposals.confidences[row];
         let told = self.reasons.and_then(|reasons| reasons.get(row)).filter(|r| !r.is_empty());
         let reason = match told {
             Some(reason) => reason.to_owned(),
-            None => reason(&given, given_confidence, &proposed, confidence, None),
+            None => self.reason(row).to_string(),
         };
         let mut categories = vec![(proposed.clone(), confidence)];
         categories.extend(given_confidence.map(|value| (given.clone(), value)));

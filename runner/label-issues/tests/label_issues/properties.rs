@@ -131,7 +131,10 @@ fn scores(sample: &Sample, batch_rows: usize) -> Vec<Vec<u64>> {
             }
         }
     }
-    assert_eq!(all.len(), 6);
+    let evidence = dataset.evidence(Collision::Cleanlab).unwrap();
+    let posteriors = dataset.label_posteriors(&evidence.noise_rates().unwrap()).unwrap();
+    all.push(posteriors.quality.iter().map(|score| score.to_bits()).collect());
+    assert_eq!(all.len(), 7);
     all
 }
 

@@ -14,7 +14,8 @@ use serde::Deserialize;
 
 use super::condition;
 use crate::columns::{booleans, floats, string_column, strings};
-use crate::decisions::{Learnt, margin, reason};
+use crate::decisions::{Learnt, Reason, margin};
+use crate::proposals::Proposals;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -43,7 +44,7 @@ pub(super) struct Lane {
     #[schemars(range(min = 1))]
     budget: Option<u32>,
     /// Column whose lowest values come first under a budget, or `expected_quality`, which is learnt
-    /// from `decisions`; the margin between given and predicted label when absent.
+    /// from `decisions`; the margin between given and proposed label when absent.
     #[serde(default)]
     rank_by: Option<String>,
 }
@@ -154,6 +155,7 @@ struct Table<'a> {
     predicted: &'a StringChunked,
     given_confidence: Vec<f64>,
     confidence: Vec<f64>,
+    proposals: Proposals,
 }
 
 impl<'a> Table<'a> {
@@ -164,11 +166,12 @@ impl<'a> Table<'a> {
             predicted: strings(frame, "predicted_label")?,
             given_confidence: floats(frame, "given_confidence")?,
             confidence: floats(frame, "prediction_confidence")?,
+            proposals: Proposals::read(frame)?,
         })
     }
 
     fn margin(&self, row: usize) -> f64 {
-        margin(self.given_confidence[row], self.confidence[row])
+        margin(self.given_confidence[row], self.proposals.confidences[row])
     }
 
     fn labels(&self, row: usize) -> (&str, &str) {
@@ -178,8 +181,16 @@ impl<'a> Table<'a> {
 
     fn reason(&self, row: usize, threshold: Option<f64>) -> String {
         let (given, predicted) = self.labels(row);
-        let given_confidence = Some(self.given_confidence[row]);
-        reason(given, given_confidence, predicted, self.confidence[row], threshold)
+        let reason = Reason {
+            given,
+            given_confidence: self.given_confidence[row],
+            predicted,
+            confidence: self.confidence[row],
+            threshold,
+            proposed: self.proposals.label(row),
+            proposal_confidence: self.proposals.confidences[row],
+        };
+        reason.to_string()
     }
 }
 
@@ -283,8 +294,8 @@ pub(super) fn take(
 /// How likely each open record has a wrong label; 0 for the others.
 fn chances(learnt: &Learnt, table: &Table<'_>, open: &[bool]) -> Vec<f64> {
     let chance = |(row, open): (usize, &bool)| {
-        let (given, predicted) = table.labels(row);
-        if *open { learnt.wrong(given, predicted, table.margin(row)) } else { 0.0 }
+        let (given, proposed) = (table.labels(row).0, table.proposals.label(row));
+        if *open { learnt.wrong(given, proposed, table.margin(row)) } else { 0.0 }
     };
     open.iter().enumerate().map(chance).collect()
 }
