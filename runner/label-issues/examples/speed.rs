@@ -48,10 +48,13 @@ fn search(source: &FileSource, labels: &[u32]) -> Result<(), Error> {
     let options = ScoreOptions { method, ..ScoreOptions::default() };
     let scores = dataset.label_quality_scores(&options)?;
     step("normalized_margin");
+    let posteriors = dataset.label_posteriors(&evidence.noise_rates()?)?;
+    let unlikely = posteriors.quality.iter().filter(|quality| **quality < 0.5).count();
+    step("label_posterior");
     let flagged = (0_u32..).zip(&flags).filter(|(_, flag)| **flag).map(|(row, _)| row).collect();
     let ranked = rank_rows(flagged, &scores, TieBreak::RowNumber)?;
     step("rank of the flagged rows");
-    println!("{expected} issues estimated, {} flagged", ranked.len());
+    println!("{expected} issues estimated, {} flagged, {unlikely} unlikely", ranked.len());
     Ok(())
 }
 

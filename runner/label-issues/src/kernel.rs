@@ -3,7 +3,7 @@
 //! Nothing here may depend on the lane count: maxima and counts do not, and the sum is used for
 //! checks only.
 
-const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// A probability as it is stored.
 pub(crate) trait Value: Copy + PartialOrd {

@@ -7,7 +7,7 @@
 //! share of what the text says times what the noise says.
 
 use crate::dataset::{Dataset, label_of};
-use crate::kernel::Value;
+use crate::kernel::{LANES, Value, larger};
 use crate::probabilities::RowVisitor;
 use crate::{Error, Evidence, SquareMatrix};
 
@@ -144,19 +144,49 @@ impl RowVisitor for Weighing<'_> {
         };
         let classes = self.rates.classes();
         let rates = &self.rates.cells()[label * classes..][..classes];
-        let (mut sum, mut best, mut alternative) = (0.0, -1.0, label);
-        for (class, (value, rate)) in values.iter().zip(rates).enumerate() {
-            let weight = value.double().max(LOWEST_PROBABILITY) * rate;
-            sum += weight;
-            if weight > best && class != label {
-                (best, alternative) = (weight, class);
-            }
-        }
-        let own = values[label].double().max(LOWEST_PROBABILITY) * rates[label];
-        self.posteriors.quality[row] = own / sum;
+        let own = weight(values[label], rates[label]);
+        let (before, rest) = (weigh(&values[..label], &rates[..label]), label + 1);
+        let after = weigh(&values[rest..], &rates[rest..]);
+        let first = if before.most >= after.most { 0 } else { rest };
+        let most = before.most.max(after.most);
+        let others = values[first..].iter().zip(&rates[first..]);
+        let place = others.map(|(value, rate)| weight(*value, *rate)).position(|w| w == most);
+        let alternative = place.map_or(label, |place| place + first);
+        self.posteriors.quality[row] = own / (before.sum + own + after.sum);
         self.posteriors.alternatives[row] = alternative as u32;
         Ok(())
     }
+}
+
+fn weight<T: Value>(value: T, rate: f64) -> f64 {
+    value.double().max(LOWEST_PROBABILITY) * rate
+}
+
+/// Weights of some classes of a row.
+struct Weights {
+    sum: f64,
+    most: f64,
+}
+
+/// Adds up in lanes, so that the compiler can use wide registers.
+fn weigh<T: Value>(values: &[T], rates: &[f64]) -> Weights {
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    let (rates, last_rates) = rates.as_chunks::<LANES>();
+    let (mut sums, mut most) = ([0.0; LANES], [-1.0; LANES]);
+    for (values, rates) in chunks.iter().zip(rates) {
+        for lane in 0..LANES {
+            let weight = weight(values[lane], rates[lane]);
+            sums[lane] += weight;
+            most[lane] = larger(most[lane], weight);
+        }
+    }
+    let mut all = Weights { sum: sums.iter().sum(), most: most.into_iter().fold(-1.0, larger) };
+    for (value, rate) in rest.iter().zip(last_rates) {
+        let weight = weight(*value, *rate);
+        all.sum += weight;
+        all.most = larger(all.most, weight);
+    }
+    all
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use engine::{Artifact, Inputs, Node, NodeError, Outputs, RunContext};
 use label_issues::{
     Collision, Dataset, Error as IssueError, Evidence, FilterBy, FilterOptions, MISSING,
-    Probabilities, Rows, ScoreMethod, ScoreOptions, TieBreak, Visitor, class_overlaps,
+    Probabilities, Renormalized, ScoreMethod, ScoreOptions, TieBreak, class_overlaps,
     class_summaries, estimate_joint,
 };
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
@@ -20,11 +20,10 @@ use serde::{Deserialize, Serialize};
 use crate::columns::{STRING, booleans, frame_port, string_column, strings};
 use crate::kind::{Kind, Making};
 use crate::proposals;
+use frame_probabilities::FrameProbabilities;
 
+mod frame_probabilities;
 mod noise;
-
-/// Rows that are turned from columns into rows at a time.
-const BLOCK_ROWS: usize = 4096;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -152,6 +151,9 @@ impl Kind for Issues {
         schema.set("label_quality", Float);
         if params.score == Score::LabelPosterior {
             proposals::declare(&mut schema);
+            if noise::knows_originals(&schema) {
+                schema.set(noise::ORIGINAL_QUALITY, Float);
+            }
         }
         let classes = Schema::new([
             ("category", String),
@@ -187,106 +189,6 @@ fn issue_error(error: IssueError) -> NodeError {
     NodeError::input(error.to_string())
 }
 
-/// Probabilities of a frame, a column for each class, read in the order of other rows.
-struct FrameProbabilities {
-    names: Vec<String>,
-    columns: Vec<Float64OrSingle>,
-    /// Row of the frame for each row that is read.
-    rows: Vec<u32>,
-}
-
-enum Float64OrSingle {
-    Single(Float32Chunked),
-    Double(Float64Chunked),
-}
-
-impl FrameProbabilities {
-    fn new(frame: &DataFrame, ids: &StringChunked) -> Result<FrameProbabilities, NodeError> {
-        let place: HashMap<&str, u32> = strings(frame, "record_id")?
-            .iter()
-            .enumerate()
-            .map(|(row, id)| (id.unwrap_or_default(), row as u32))
-            .collect();
-        let rows =
-            ids.iter()
-                .map(|id| {
-                    let id = id.unwrap_or_default();
-                    place.get(id).copied().ok_or_else(|| {
-                        NodeError::input(format!("record `{id}` has no probabilities"))
-                    })
-                })
-                .collect::<Result<Vec<u32>, NodeError>>()?;
-        let (mut names, mut columns) = (Vec::new(), Vec::new());
-        for column in frame.columns().iter().filter(|column| column.name() != "record_id") {
-            let series = column.as_materialized_series().rechunk();
-            let message = || format!("column `{}` holds no probabilities", series.name());
-            if series.null_count() > 0 {
-                return Err(NodeError::input(message()));
-            }
-            columns.push(match series.dtype() {
-                DataType::Float32 => Float64OrSingle::Single(series.f32()?.clone()),
-                DataType::Float64 => Float64OrSingle::Double(series.f64()?.clone()),
-                _ => return Err(NodeError::input(message())),
-            });
-            names.push(series.name().to_string());
-        }
-        Ok(FrameProbabilities { names, columns, rows })
-    }
-}
-
-impl FrameProbabilities {
-    /// Columns with a class for each row, and its probability; null where there is none.
-    fn proposals(&self, classes: &[u32]) -> [Column; 2] {
-        let known = |class: u32| (class != MISSING).then_some(class as usize);
-        let labels =
-            classes.iter().map(|class| known(*class).map(|class| self.names[class].as_str()));
-        let confidences: Vec<Option<f64>> = classes
-            .iter()
-            .zip(&self.rows)
-            .map(|(class, row)| known(*class).map(|class| self.columns[class].get(*row)))
-            .collect();
-        [
-            string_column(proposals::LABEL, labels),
-            Column::new(proposals::CONFIDENCE.into(), confidences),
-        ]
-    }
-}
-
-impl Float64OrSingle {
-    fn get(&self, row: u32) -> f64 {
-        match self {
-            Float64OrSingle::Single(values) => values.get(row as usize).map_or(f64::NAN, f64::from),
-            Float64OrSingle::Double(values) => values.get(row as usize).unwrap_or(f64::NAN),
-        }
-    }
-}
-
-impl Probabilities for FrameProbabilities {
-    fn rows(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn classes(&self) -> usize {
-        self.columns.len()
-    }
-
-    fn visit(&self, visitor: &mut Visitor<'_>) -> Result<(), IssueError> {
-        let width = self.columns.len();
-        let mut block = vec![0.0f64; BLOCK_ROWS * width];
-        for rows in self.rows.chunks(BLOCK_ROWS) {
-            let block = &mut block[..rows.len() * width];
-            for (class, column) in self.columns.iter().enumerate() {
-                let cells = block.iter_mut().skip(class).step_by(width);
-                for (cell, row) in cells.zip(rows) {
-                    *cell = column.get(*row);
-                }
-            }
-            visitor(Rows::Double(block))?;
-        }
-        Ok(())
-    }
-}
-
 impl Node for IssuesNode {
     fn run(&self, _: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
         let frame = inputs.frame("input")?;
@@ -310,8 +212,13 @@ impl Node for IssuesNode {
                 class.filter(|_| text_valid(row)).unwrap_or(MISSING)
             })
             .collect();
-        let renormalized = label_issues::Renormalized::new(&probabilities);
-        let dataset = Dataset::new(&renormalized, &labels).map_err(issue_error)?;
+        let mut source: &dyn Probabilities = &probabilities;
+        let mut dataset = Dataset::new(source, &labels).map_err(issue_error)?;
+        let renormalized = Renormalized::new(&probabilities);
+        if dataset.uneven_rows() > 0 {
+            source = &renormalized;
+            dataset = Dataset::new(source, &labels).map_err(issue_error)?;
+        }
         let collision = if self.params.paper { Collision::Paper } else { Collision::Cleanlab };
         let evidence = dataset.evidence(collision).map_err(issue_error)?;
         let keys = id_order(ids);
@@ -323,18 +230,12 @@ impl Node for IssuesNode {
             ..FilterOptions::default()
         };
         let mut flags = evidence.find_label_issues(&options).map_err(issue_error)?;
-        let (mut quality, alternatives) = match self.params.scores() {
+        let (mut quality, weighed) = match self.params.scores() {
             Some(options) => (dataset.label_quality_scores(&options).map_err(issue_error)?, None),
             None => {
-                let found = noise::posteriors(
-                    frame,
-                    &class_of,
-                    &renormalized,
-                    &labels,
-                    &evidence,
-                    &dataset,
-                )?;
-                (found.quality, Some(found.alternatives))
+                let mut found =
+                    noise::weigh(frame, &class_of, source, &labels, &evidence, &dataset)?;
+                (std::mem::take(&mut found.now.quality), Some(found))
             }
         };
         let mut outside = 0;
@@ -348,20 +249,30 @@ impl Node for IssuesNode {
         }
         let mut table = frame.clone();
         table.with_column(Column::new("is_label_issue".into(), &flags))?;
-        let quality: Vec<Option<f64>> =
-            quality.iter().map(|value| Some(*value).filter(|value| !value.is_nan())).collect();
-        table.with_column(Column::new("label_quality".into(), quality))?;
-        if let Some(alternatives) = alternatives {
-            for column in probabilities.proposals(&alternatives) {
+        table.with_column(quality_column("label_quality", &quality))?;
+        if let Some(weighed) = weighed {
+            for column in probabilities.proposals(&weighed.now.alternatives) {
                 table.with_column(column)?;
+            }
+            if let Some(original) = weighed.original {
+                table.with_column(quality_column(noise::ORIGINAL_QUALITY, &original))?;
             }
         }
         outputs(table, &flags, &probabilities.names, &evidence, &dataset, outside)
     }
 }
 
+/// A column of scores; null where a record has none.
+fn quality_column(name: &str, quality: &[f64]) -> Column {
+    let known = |value: &f64| Some(*value).filter(|value| !value.is_nan());
+    Column::new(name.into(), quality.iter().map(known).collect::<Vec<Option<f64>>>())
+}
+
 /// The place of each record in the order of ids, so that ties do not depend on the order of rows.
 fn id_order(ids: &StringChunked) -> Vec<u32> {
+    if ids.iter().is_sorted() {
+        return (0..ids.len() as u32).collect();
+    }
     let mut order: Vec<(&str, usize)> =
         ids.iter().enumerate().map(|(row, id)| (id.unwrap_or_default(), row)).collect();
     order.sort_unstable();

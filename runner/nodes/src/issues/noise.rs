@@ -5,69 +5,112 @@ use engine::NodeError;
 use label_issues::{
     Collision, Dataset, Evidence, MISSING, NoiseRates, Posteriors, Probabilities, SquareMatrix,
 };
-use polars::prelude::*;
+use plan::Schema;
+use polars::prelude::DataFrame;
 
 use super::issue_error;
 use crate::columns::strings;
+
+/// Columns of a `clean` node that say what is verified.
+const COLUMNS: [&str; 2] = ["label_source", "original_label"];
+
+/// The column with what is said of original labels.
+pub(super) const ORIGINAL_QUALITY: &str = "original_quality";
+
+/// Whether there will be that column.
+pub(super) fn knows_originals(schema: &Schema) -> bool {
+    COLUMNS.iter().all(|name| schema.get(name).is_some())
+}
+
+/// What the noise says of labels as they are now, and of those that records came with.
+pub(super) struct Weighed {
+    pub now: Posteriors,
+    /// How likely each original label was right; none where nothing is known of originals.
+    pub original: Option<Vec<f64>>,
+}
 
 /// Weighs the labels of a frame: `labels` are those as they are now.
 ///
 /// A verified record says which class its original label should have been, so it is counted as
 /// that; only the others are guessed by the model.
-pub(super) fn posteriors(
+pub(super) fn weigh(
     frame: &DataFrame,
     class_of: &dyn Fn(&str) -> Option<u32>,
     probabilities: &dyn Probabilities,
     labels: &[u32],
     evidence: &Evidence<'_>,
     dataset: &Dataset<'_>,
-) -> Result<Posteriors, NodeError> {
+) -> Result<Weighed, NodeError> {
     let verified = verified(frame, class_of, labels)?;
-    let rates = if verified.is_empty() {
-        evidence.noise_rates().map_err(issue_error)?
+    if verified.as_ref().is_none_or(Vec::is_empty) {
+        let rates = evidence.noise_rates().map_err(issue_error)?;
+        let now = dataset.label_posteriors(&rates).map_err(issue_error)?;
+        let original = verified.map(|_| now.quality.clone());
+        return Ok(Weighed { now, original });
+    }
+    let verified = verified.unwrap_or_default();
+    let (mut open, mut originals) = (labels.to_vec(), labels.to_vec());
+    for one in &verified {
+        open[one.row] = MISSING;
+        originals[one.row] = one.original.unwrap_or(MISSING);
+    }
+    let is_labelled = |labels: &[u32]| labels.iter().any(|label| *label != MISSING);
+    let mut joint = if is_labelled(&open) {
+        let unverified = Dataset::new(probabilities, &open).map_err(issue_error)?;
+        let guesses = unverified.evidence(Collision::Cleanlab).map_err(issue_error)?;
+        guesses.confident_joint().clone()
     } else {
-        let mut open = labels.to_vec();
-        verified.iter().for_each(|one| open[one.row] = MISSING);
-        let mut joint = if open.iter().all(|label| *label == MISSING) {
-            SquareMatrix::filled(dataset.classes(), 0).map_err(issue_error)?
-        } else {
-            let unverified = Dataset::new(probabilities, &open).map_err(issue_error)?;
-            let guesses = unverified.evidence(Collision::Cleanlab).map_err(issue_error)?;
-            guesses.confident_joint().clone()
-        };
-        for one in verified {
-            joint[(one.original as usize, one.label as usize)] += 1;
-        }
-        NoiseRates::estimate(&joint).map_err(issue_error)?
+        SquareMatrix::filled(dataset.classes(), 0).map_err(issue_error)?
     };
-    dataset.label_posteriors(&rates).map_err(issue_error)
+    for one in &verified {
+        if let Some(original) = one.original {
+            joint[(original as usize, one.label as usize)] += 1;
+        }
+    }
+    let rates = NoiseRates::estimate(&joint).map_err(issue_error)?;
+    let now = dataset.label_posteriors(&rates).map_err(issue_error)?;
+    let mut original = if is_labelled(&originals) {
+        let before = Dataset::new(probabilities, &originals).map_err(issue_error)?;
+        before.label_posteriors(&rates).map_err(issue_error)?.quality
+    } else {
+        vec![f64::NAN; labels.len()]
+    };
+    // A label that is no category cannot be right.
+    let outside = verified.iter().filter(|one| one.original.is_none());
+    outside.for_each(|one| original[one.row] = 0.0);
+    Ok(Weighed { now, original: Some(original) })
 }
 
-/// A record that a reviewer has decided on: what its label was and what it should be.
+/// A record that a reviewer has decided on: what its label was, if a class, and what it should be.
 struct Verified {
     row: usize,
-    original: u32,
+    original: Option<u32>,
     label: u32,
 }
 
+/// The verified records with a class; none when the frame does not say where labels come from.
 fn verified(
     frame: &DataFrame,
     class_of: &dyn Fn(&str) -> Option<u32>,
     labels: &[u32],
-) -> Result<Vec<Verified>, NodeError> {
-    let (Ok(sources), Ok(originals)) =
-        (strings(frame, "label_source"), strings(frame, "original_label"))
-    else {
-        return Ok(Vec::new());
-    };
+) -> Result<Option<Vec<Verified>>, NodeError> {
+    if !COLUMNS.iter().all(|name| frame.column(name).is_ok()) {
+        return Ok(None);
+    }
+    let [sources, originals] = [strings(frame, COLUMNS[0])?, strings(frame, COLUMNS[1])?];
     let decided = sources.iter().zip(originals.iter()).zip(labels).enumerate();
-    Ok(decided
-        .filter_map(|(row, ((source, original), &label))| {
-            let decided = source.is_some_and(|source| source != "original") && label != MISSING;
-            let original = original.and_then(class_of).filter(|_| decided)?;
-            Some(Verified { row, original, label })
-        })
-        .collect())
+    Ok(Some(
+        decided
+            .filter(|(_, ((source, _), label))| {
+                source.is_some_and(|source| source != "original") && **label != MISSING
+            })
+            .map(|(row, ((_, original), &label))| Verified {
+                row,
+                original: original.and_then(class_of),
+                label,
+            })
+            .collect(),
+    ))
 }
 
 #[cfg(test)]
@@ -102,8 +145,8 @@ mod tests {
         let probabilities = Dense::new(&values[..], 3).unwrap();
         let dataset = Dataset::new(&probabilities, &numbers).unwrap();
         let evidence = dataset.evidence(Collision::Cleanlab).unwrap();
-        let found = posteriors(&frame, &class_of, &probabilities, &numbers, &evidence, &dataset);
-        found.unwrap().quality[9]
+        let found = weigh(&frame, &class_of, &probabilities, &numbers, &evidence, &dataset);
+        found.unwrap().now.quality[9]
     }
 
     #[test]
