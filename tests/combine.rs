@@ -85,3 +85,18 @@ fn what_does_not_fit_together_is_said() {
     let said = "record `r0007` of `oof` is not in `other`";
     sandbox.relabel(&["run"]).code(1).says(&[said]);
 }
+
+#[test]
+fn weights_that_are_none_are_told_with_what_could_stand_there() {
+    let check = |weights: &str| {
+        let sandbox = sandbox();
+        sandbox.edit("relabel.yaml", "weights: log_loss", &format!("weights: {weights}"));
+        sandbox.relabel(&["check"]).code(2)
+    };
+    let choices = "choices: `mean`, `log_loss`, a list of numbers";
+    check("log_los").says(&["`weights` is \"log_los\", which is not a choice", "relabel.yaml:"]);
+    check("log_los").says(&["did you mean `log_loss`?", choices]);
+    check("3").says(&["`weights` is 3, which is not a choice", choices]);
+    check("[1, much]").says(&["must be of type number, not \"much\"", "relabel.yaml:"]);
+    check("[1, 2, 3]").says(&["3 weights for 2 models"]);
+}

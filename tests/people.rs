@@ -71,6 +71,26 @@ fn reviewers_are_weighed_against_each_other() {
     let number = |name: &str| alpha[name].as_f64().unwrap();
     assert!(number("low") < number("estimate") && number("estimate") < number("high"), "{alpha}");
     assert_eq!(sandbox.run(&[]).units("run"), [""; 0]);
+
+    // Quality has an interval, and the status of the review shows all of it.
+    let ann = people.iter().find(|row| text(row, "reviewed_by") == "ann").unwrap();
+    let bound = |name: &str| ann[name].as_f64().unwrap();
+    assert!(bound("quality_low") <= bound("quality") && bound("quality") <= bound("quality_high"));
+    assert!(bound("quality_high") - bound("quality_low") < 0.5, "{ann}");
+    let status = sandbox.relabel(&["review", "status"]).ok();
+    let told =
+        ["people.reviewers: ", "quality_low", "krippendorff alpha", "cohen kappa of ann and bo"];
+    assert!(told.iter().all(|words| status.out().contains(words)), "{}", status.out());
+    let json = sandbox.relabel(&["review", "status", "--format", "json"]).ok().json();
+    assert_eq!(json["nodes"]["people.reviewers"].as_array().unwrap(), &people);
+
+    // A decision more, and what was computed before it is not shown.
+    let last = format!("{},keep,eve,2025-03-02T10:00:00Z\n", text(&queue[0], "record_id"));
+    let header = "record_id,review_decision,reviewed_by,reviewed_at\n";
+    sandbox.write("more.csv", format!("{header}{last}"));
+    sandbox.relabel(&["review", "import", "more.csv"]).ok();
+    let status = sandbox.relabel(&["review", "status"]).ok();
+    status.says(&["`people.reviewers` is older than the decisions; `relabel run` renews it"]);
 }
 
 #[test]

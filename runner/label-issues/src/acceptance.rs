@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::Count;
+
 /// With fewer decisions there is one share for all records.
 pub const FEWEST_DECISIONS: usize = 30;
 /// Decisions' worth of the overall share that every step of the curve starts with.
@@ -40,6 +42,8 @@ pub struct Acceptance {
     /// Mean score and share of wrong labels of each step; scores rise, shares do not.
     steps: Vec<(f64, f64)>,
     shifts: BTreeMap<u32, f64>,
+    /// Of the decisions, rising.
+    scores: Vec<f64>,
 }
 
 impl Acceptance {
@@ -57,6 +61,7 @@ impl Acceptance {
             overall,
             steps: Vec::new(),
             shifts: BTreeMap::new(),
+            scores: judged.iter().map(|one| one.score).collect(),
         };
         if judged.len() >= FEWEST_DECISIONS {
             fitted.steps = steps(&judged, overall);
@@ -77,6 +82,30 @@ impl Acceptance {
             Some(shift) => logistic(log_odds(curve) + shift),
             None => curve,
         }
+    }
+
+    /// Returns how many of these rows, given by score and pair, have a wrong label: the sum of their
+    /// probabilities. The variance is that of the draw and of the mean probability, which rests on
+    /// the decisions whose scores lie among those of the rows.
+    pub fn expected(&self, rows: &[(f64, Option<u32>)]) -> Count {
+        let chances: Vec<f64> =
+            rows.iter().map(|(score, pair)| self.probability(*score, *pair)).collect();
+        let count = rows.len() as f64;
+        let mean: f64 = chances.iter().sum();
+        let draw: f64 = chances.iter().map(|chance| chance * (1.0 - chance)).sum();
+        let scores = || rows.iter().map(|row| row.0).filter(|score| !score.is_nan());
+        let (low, high) =
+            (scores().fold(f64::INFINITY, f64::min), scores().fold(f64::NEG_INFINITY, f64::max));
+        let among = match self.scores.is_empty() || low > high {
+            true => 0,
+            false => {
+                self.scores.partition_point(|s| *s <= high)
+                    - self.scores.partition_point(|s| *s < low)
+            }
+        };
+        let share = mean / count.max(1.0);
+        let learnt = count * count * share * (1.0 - share) / (among as f64 + STEP_PRIOR);
+        Count { mean, variance: draw + learnt }
     }
 
     fn curve(&self, score: f64) -> f64 {

@@ -1,8 +1,9 @@
-//! How far reviewers agree beyond chance: Cohen's kappa, Fleiss' kappa, Krippendorff's alpha.
+//! How far reviewers agree beyond chance: Cohen's kappa, Fleiss' kappa, Krippendorff's alpha; and
+//! intervals for these and for the quality of reviewers, by drawing rows again.
 
 use std::collections::BTreeMap;
 
-use crate::Interval;
+use crate::{Crowd, Interval};
 
 /// Draws of rows for an interval.
 const DRAWS: usize = 1000;
@@ -77,29 +78,67 @@ pub fn bootstrap<T: Clone>(
     statistic: impl Fn(&[T]) -> Option<f64>,
 ) -> Option<Interval> {
     let estimate = statistic(rows)?;
-    let mut state = seed;
-    let mut next = || {
+    let mut draws = Draws(seed);
+    let values = (0..DRAWS).filter_map(|_| {
+        let draw: Vec<T> = draws.of(rows.len()).map(|row| rows[row].clone()).collect();
+        statistic(&draw)
+    });
+    Some(percentiles(estimate, values.collect()))
+}
+
+/// Returns the quality of each reviewer that [`Crowd::opinion`] finds, with its 95 % interval: the
+/// percentiles over draws of as many rows with replacement. `None` for one without a quality, and for
+/// all where no two reviewers saw a row.
+///
+/// The draws are 50 to 200, as many as fit into a second or so on large crowds.
+pub fn reviewer_quality(crowd: &Crowd<'_>, seed: u64) -> Vec<Option<Interval>> {
+    let Ok(opinion) = crowd.opinion() else { return vec![None; crowd.reviewers] };
+    let (rows, classes) = (crowd.votes.len(), crowd.classes);
+    let times = (20_000_000 / (rows * classes).max(1)).clamp(50, 200);
+    let mut draws = Draws(seed);
+    let mut values: Vec<Vec<f64>> = vec![Vec::with_capacity(times); crowd.reviewers];
+    for _ in 0..times {
+        let drawn: Vec<usize> = draws.of(rows).collect();
+        let votes: Vec<Vec<(u32, u32)>> =
+            drawn.iter().map(|row| crowd.votes[*row].clone()).collect();
+        let cells = drawn.iter().flat_map(|row| &crowd.probabilities[row * classes..][..classes]);
+        let probabilities: Vec<f64> = cells.copied().collect();
+        let drawn = Crowd { votes: &votes, probabilities: &probabilities, ..*crowd };
+        // A draw may miss every row that two reviewers saw.
+        for (values, one) in
+            values.iter_mut().zip(drawn.opinion().iter().flat_map(|o| &o.reviewers))
+        {
+            values.extend(one.quality);
+        }
+    }
+    let all = opinion.reviewers.iter().zip(values);
+    all.map(|(one, values)| one.quality.map(|quality| percentiles(quality, values))).collect()
+}
+
+/// Rows drawn with replacement; the same for the same seed on every machine.
+struct Draws(u64);
+
+impl Draws {
+    fn of(&mut self, rows: usize) -> impl Iterator<Item = usize> {
+        (0..rows).map(move |_| ((u128::from(self.next()) * rows as u128) >> 64) as usize)
+    }
+
+    fn next(&mut self) -> u64 {
         // Steele, Lea and Flood 2014, SplitMix64.
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = state;
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         mixed ^ (mixed >> 31)
-    };
-    let mut values: Vec<f64> = (0..DRAWS)
-        .filter_map(|_| {
-            let draw: Vec<T> = rows
-                .iter()
-                .map(|_| rows[((u128::from(next()) * rows.len() as u128) >> 64) as usize].clone())
-                .collect();
-            statistic(&draw)
-        })
-        .collect();
+    }
+}
+
+fn percentiles(estimate: f64, mut values: Vec<f64>) -> Interval {
     values.sort_by(f64::total_cmp);
     let at =
         |share: f64| values.get((share * (values.len() as f64 - 1.0)).round() as usize).copied();
     let (low, high) = (at(0.025).unwrap_or(estimate), at(0.975).unwrap_or(estimate));
-    Some(Interval { estimate, low: low.min(estimate), high: high.max(estimate) })
+    Interval { estimate, low: low.min(estimate), high: high.max(estimate) }
 }
 
 #[cfg(test)]
@@ -142,6 +181,28 @@ mod tests {
             .map(|row| (0..5).flat_map(|class| vec![class; row[class as usize]]).collect())
             .collect();
         near(fleiss(&rows), 0.2099);
+    }
+
+    #[test]
+    fn the_quality_of_reviewers_has_an_interval() {
+        // Reviewer 0 is always right, 1 in two of three rows, 2 saw nothing that another saw.
+        let votes: Vec<Vec<(u32, u32)>> = (0..60)
+            .map(|n| match n {
+                59 => vec![(2, 0)],
+                n => vec![(0, n % 2), (1, if n % 3 == 0 { 1 - n % 2 } else { n % 2 })],
+            })
+            .collect();
+        let probabilities: Vec<f64> =
+            (0..60).flat_map(|n| if n % 2 == 0 { [0.9, 0.1] } else { [0.1, 0.9] }).collect();
+        let crowd =
+            Crowd { votes: &votes, probabilities: &probabilities, classes: 2, reviewers: 3 };
+        let quality = reviewer_quality(&crowd, 7);
+        let (good, poor) = (quality[0].unwrap(), quality[1].unwrap());
+        assert!(good.low > poor.high, "{good:?} {poor:?}");
+        assert!(poor.low < poor.estimate && poor.estimate < poor.high, "{poor:?}");
+        assert_eq!(reviewer_quality(&crowd, 7), quality, "the seed decides");
+        let alone = Crowd { votes: &votes[59..], probabilities: &probabilities[118..], ..crowd };
+        assert_eq!(reviewer_quality(&alone, 7), [None; 3]);
     }
 
     #[test]

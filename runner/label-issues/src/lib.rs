@@ -15,7 +15,7 @@
 //! 2. [`Dataset::evidence`] counts the confident joint and marks each row.
 //! 3. [`Evidence::find_label_issues`] and [`Evidence::num_label_issues`] flag and count;
 //!    [`Dataset::label_quality_scores`], [`Dataset::label_posteriors`] and [`rank()`] order.
-//! 4. [`Acceptance`] learns from decisions how often such flags are right, and [`errors_left`]
+//! 4. [`Acceptance`] learns from decisions how often such flags are right, and [`outlook`]
 //!    estimates from control rows what was not found.
 //! 5. [`Crowd::opinion`] weighs several reviewers of one row against each other and the model.
 //! 6. [`calibrate`], [`estimate_joint`], [`estimate_latent`], [`class_summaries`] and
@@ -49,12 +49,12 @@ mod selection;
 mod summary;
 
 pub use acceptance::{Acceptance, FEWEST_DECISIONS, Judged};
-pub use agreement::{bootstrap, cohen, fleiss, krippendorff};
+pub use agreement::{bootstrap, cohen, fleiss, krippendorff, reviewer_quality};
 pub use calibrators::{Isotonic, Temperature};
 pub use crowd::{Consensus, Crowd, Opinion, Reviewer};
 pub use dataset::{Dataset, MISSING};
 pub use error::Error;
-pub use estimate::{Cohort, Interval, errors_left, share_interval};
+pub use estimate::{Cohort, Count, Interval, Outlook, Stratum, outlook, share_interval};
 pub use evidence::{Collision, EstimationMethod, Evidence};
 pub use filter::{FilterBy, FilterOptions};
 pub use lanes::{Predictions, class_thresholds, is_confident};

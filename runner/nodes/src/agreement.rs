@@ -1,4 +1,5 @@
-//! `agreement`: records that several reviewers saw: whose label to believe, and whom to believe.
+//! `agreement`: records that several reviewers saw: whose label to believe, and whom to believe; and
+//! how often each is right where the right label is known.
 //!
 //! The statistics are those of the crate `label-issues`; this file turns names into numbers and
 //! back. What a reviewer's decision means for the data is the business of `clean`.
@@ -6,13 +7,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use engine::{Artifact, Inputs, Node, NodeError, Outputs, RunContext};
-use label_issues::{Crowd, Interval, Opinion, bootstrap, cohen, fleiss, krippendorff};
+use label_issues::{
+    Crowd, Interval, Opinion, bootstrap, cohen, fleiss, krippendorff, reviewer_quality,
+};
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
 use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::columns::{STRING, floats, frame_port, string_column, strings};
+use crate::gold::{self, Accuracy};
 use crate::kind::{Kind, Making};
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -33,7 +37,7 @@ impl Kind for Agreement {
     type Params = Params;
 
     const NAME: &'static str = "agreement";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "Consensus of several reviewers, and how good each of them is.";
 
     fn input_ports() -> Vec<InputPort> {
@@ -45,6 +49,10 @@ impl Kind for Agreement {
                 "the port `probabilities` of a `predict` node",
                 &[("record_id", STRING)],
             ),
+            InputPort {
+                required: false,
+                ..frame_port("gold", "answers to gold rows, from `corrections`", &gold::ANSWERS)
+            },
         ]
     }
 
@@ -65,8 +73,14 @@ impl Kind for Agreement {
             ("reviewed_by", String),
             ("votes", Integer),
             ("quality", Float),
+            ("quality_low", Float),
+            ("quality_high", Float),
             ("agreement", Float),
             ("weight", Float),
+            ("gold_rows", Integer),
+            ("gold_accuracy", Float),
+            ("gold_low", Float),
+            ("gold_high", Float),
         ]);
         let statistics = Schema::new([
             ("measure", String),
@@ -174,6 +188,7 @@ impl Votes {
 impl Node for AgreementNode {
     fn run(&self, _: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
         let votes = Votes::read(inputs.frame("input")?, inputs.frame("probabilities")?)?;
+        let gold = inputs.try_frame("gold").map(Accuracy::read).transpose()?.unwrap_or_default();
         let shared = votes.shared();
         // Without a record that two have seen there is nothing to weigh, and that is no error.
         let opinion = match shared.is_empty() {
@@ -183,9 +198,14 @@ impl Node for AgreementNode {
                 Some(opinion.map_err(|error| NodeError::input(error.to_string()))?)
             }
         };
+        let quality = match &opinion {
+            Some(_) => reviewer_quality(&votes.crowd(), self.params.seed),
+            None => vec![None; votes.reviewers.len()],
+        };
         let statistics = self.statistics(&votes, &shared);
+        let reviewers = reviewers_frame(&votes, opinion.as_ref(), &quality, &gold)?;
         let mut outputs = Outputs::frame(records_frame(&votes, opinion.as_ref())?)
-            .with("reviewers", Artifact::Frame(reviewers_frame(&votes, opinion.as_ref())?))
+            .with("reviewers", Artifact::Frame(reviewers))
             .with("statistics", Artifact::Frame(statistics_frame(&statistics)?));
         outputs.count("records seen by two or more", shared.len(), Some(votes.votes.len()));
         if votes.left_out > 0 {
@@ -249,21 +269,36 @@ fn records_frame(votes: &Votes, opinion: Option<&Opinion>) -> Result<DataFrame, 
     ])
 }
 
-fn reviewers_frame(votes: &Votes, opinion: Option<&Opinion>) -> Result<DataFrame, NodeError> {
-    let all = opinion.map(|opinion| opinion.reviewers.as_slice()).unwrap_or_default();
-    let numbers = |name: &str, get: fn(&label_issues::Reviewer) -> Option<f64>| {
-        Column::new(name.into(), all.iter().map(get).collect::<Vec<Option<f64>>>())
+fn reviewers_frame(
+    votes: &Votes,
+    opinion: Option<&Opinion>,
+    quality: &[Option<Interval>],
+    gold: &Accuracy,
+) -> Result<DataFrame, NodeError> {
+    // An answer to a gold row is a vote too, so whoever gave one is among the reviewers.
+    let names = &votes.reviewers;
+    let of_all = |name: &str, get: &dyn Fn(usize) -> Option<f64>| {
+        Column::new(name.into(), (0..names.len()).map(get).collect::<Vec<Option<f64>>>())
     };
-    let counts: Vec<i64> = all.iter().map(|reviewer| reviewer.votes as i64).collect();
+    let seen = |n: usize| opinion.map(|opinion| &opinion.reviewers[n]);
+    let share = |n: usize| gold.reviewers.get(&names[n]).copied().unwrap_or_default();
+    let counts: Vec<i64> = (0..names.len())
+        .map(|n| votes.votes.iter().flatten().filter(|vote| vote.0 as usize == n).count() as i64)
+        .collect();
+    let rows: Vec<i64> = (0..names.len()).map(|n| share(n).count as i64).collect();
+    let gold = |n: usize| share(n).interval();
     crate::columns::frame(vec![
-        string_column(
-            "reviewed_by",
-            votes.reviewers[..all.len()].iter().map(|name| Some(name.as_str())),
-        ),
+        string_column("reviewed_by", names.iter().map(|name| Some(name.as_str()))),
         Column::new("votes".into(), counts),
-        numbers("quality", |reviewer| reviewer.quality),
-        numbers("agreement", |reviewer| reviewer.agreement),
-        numbers("weight", |reviewer| Some(reviewer.weight)),
+        of_all("quality", &|n| seen(n).and_then(|one| one.quality)),
+        of_all("quality_low", &|n| quality[n].map(|interval| interval.low)),
+        of_all("quality_high", &|n| quality[n].map(|interval| interval.high)),
+        of_all("agreement", &|n| seen(n).and_then(|one| one.agreement)),
+        of_all("weight", &|n| seen(n).map(|one| one.weight)),
+        Column::new("gold_rows".into(), rows),
+        of_all("gold_accuracy", &|n| gold(n).map(|interval| interval.estimate)),
+        of_all("gold_low", &|n| gold(n).map(|interval| interval.low)),
+        of_all("gold_high", &|n| gold(n).map(|interval| interval.high)),
     ])
 }
 

@@ -1,7 +1,8 @@
 //! `clean`: the labels as they are now, with where each comes from. The original stays beside it.
 //!
 //! A decision is about a text and an original label. When either has changed since, the decision
-//! is not applied and is listed on the port `conflicts`.
+//! is not applied and is listed on the port `conflicts`. A label that a gold set knows stands above
+//! every decision.
 
 use std::collections::HashMap;
 
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::columns::{INTEGER, STRING, frame_port, integers, string_column, strings};
+use crate::gold;
 use crate::kind::{Kind, Making};
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -24,7 +26,7 @@ impl Kind for Clean {
     type Params = Params;
 
     const NAME: &'static str = "clean";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "Applies corrections; keeps original_label and the decision.";
 
     fn input_ports() -> Vec<InputPort> {
@@ -40,6 +42,10 @@ impl Kind for Clean {
         vec![
             frame_port("input", "the records with their original labels", &records),
             frame_port("corrections", "decisions, from a `corrections` node", &decisions),
+            InputPort {
+                required: false,
+                ..frame_port("gold", "records whose right label is known", &gold::KNOWN)
+            },
         ]
     }
 
@@ -77,6 +83,30 @@ struct Decision<'a> {
     seq: i64,
 }
 
+impl<'a> Decision<'a> {
+    /// Why the decision is not about the record as it is now, if it is not.
+    fn conflict(&self, original: Option<&str>, text: &str) -> Option<&'static str> {
+        if self.original_label != original.unwrap_or_default() {
+            Some("the original label has changed since the decision")
+        } else if self.text_digest != review_store::text_digest(text) {
+            Some("the text has changed since the decision")
+        } else {
+            None
+        }
+    }
+
+    /// The label that follows, and where it is from.
+    fn outcome(&self, original: Option<&'a str>) -> (Option<&'a str>, &'static str) {
+        match self.decision {
+            "accept" | "other" => (self.final_label, "correction"),
+            "keep" | "both-fit" => (self.final_label.or(original), "verified"),
+            // No category fits: a label there would be wrong whichever it is.
+            "invalid" => (None, "invalid"),
+            _ => (original, "original"),
+        }
+    }
+}
+
 fn decisions(frame: &DataFrame) -> Result<HashMap<&str, Decision<'_>>, NodeError> {
     let ids = strings(frame, "record_id")?;
     let words = strings(frame, "review_decision")?;
@@ -102,6 +132,7 @@ impl Node for CleanNode {
     fn run(&self, _: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
         let frame = inputs.frame("input")?;
         let mut decisions = decisions(inputs.frame("corrections")?)?;
+        let mut known = inputs.try_frame("gold").map(gold::labels).transpose()?.unwrap_or_default();
         let ids = strings(frame, "record_id")?;
         let texts = strings(frame, "text")?;
         let originals = strings(frame, "label")?;
@@ -113,26 +144,23 @@ impl Node for CleanNode {
             let original = originals.get(row);
             let id = ids.get(row).unwrap_or_default();
             let text = texts.get(row).unwrap_or_default();
-            let applied = decisions.remove(id).and_then(|decision| {
-                let reason = if decision.original_label != original.unwrap_or_default() {
-                    "the original label has changed since the decision"
-                } else if decision.text_digest != review_store::text_digest(text) {
-                    "the text has changed since the decision"
-                } else {
-                    return Some(decision);
-                };
-                conflicts.push((id.to_owned(), reason, decision.seq));
-                None
+            let decision = decisions.remove(id);
+            if let Some(label) = known.remove(id) {
+                labels.push(Some(label));
+                sources.push("gold");
+                sequence.push(None);
+                continue;
+            }
+            let applied = decision.and_then(|decision| match decision.conflict(original, text) {
+                None => Some(decision),
+                Some(reason) => {
+                    conflicts.push((id.to_owned(), reason, decision.seq));
+                    None
+                }
             });
             let (label, source) = match &applied {
                 None => (original, "original"),
-                Some(decision) => match decision.decision {
-                    "accept" | "other" => (decision.final_label, "correction"),
-                    "keep" | "both-fit" => (decision.final_label.or(original), "verified"),
-                    // No category fits: a label there would be wrong whichever it is.
-                    "invalid" => (None, "invalid"),
-                    _ => (original, "original"),
-                },
+                Some(decision) => decision.outcome(original),
             };
             labels.push(label);
             sources.push(source);
@@ -153,17 +181,34 @@ impl Node for CleanNode {
         cleaned.with_column(string_column("label_source", named))?;
         cleaned.with_column(Column::new("decision_seq".into(), &sequence))?;
         let mut outputs = Outputs::frame(cleaned);
-        let count = |word: &str| sources.iter().filter(|source| **source == word).count();
-        outputs.count("labels corrected", count("correction"), Some(frame.height()));
-        outputs.count("labels verified as they are", count("verified"), None);
-        if count("invalid") > 0 {
-            outputs.count("records without a fitting category", count("invalid"), None);
-        }
-        if !conflicts.is_empty() {
-            let text = format!("{} decisions were not applied", conflicts.len());
-            outputs.warn(text, Some("their records have changed; see the port `conflicts`"));
-        }
+        tell(
+            &mut outputs,
+            &sources,
+            inputs.try_frame("gold").map(|_| known.len()),
+            conflicts.len(),
+        );
         Ok(outputs.with("conflicts", Artifact::Frame(conflicts_frame(&conflicts)?)))
+    }
+}
+
+/// Says how labels fared. `strangers`: records of the gold set, if there is one, without a record.
+fn tell(outputs: &mut Outputs, sources: &[&str], strangers: Option<usize>, conflicts: usize) {
+    let count = |word: &str| sources.iter().filter(|source| **source == word).count();
+    outputs.count("labels corrected", count("correction"), Some(sources.len()));
+    outputs.count("labels verified as they are", count("verified"), None);
+    if count("invalid") > 0 {
+        outputs.count("records without a fitting category", count("invalid"), None);
+    }
+    if let Some(strangers) = strangers {
+        outputs.count("labels known from the gold set", count("gold"), None);
+        if strangers > 0 {
+            let text = format!("{strangers} records of the gold set are not in the source");
+            outputs.warn(text, None);
+        }
+    }
+    if conflicts > 0 {
+        let text = format!("{conflicts} decisions were not applied");
+        outputs.warn(text, Some("their records have changed; see the port `conflicts`"));
     }
 }
 

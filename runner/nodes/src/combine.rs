@@ -108,7 +108,7 @@ impl Kind for Combine {
         let first = context.schema("input").cloned().unwrap_or_default();
         let mut schema = out_of_fold_schema(first);
         (1..=models).for_each(|n| schema.set(&vote(n), ColumnType::String));
-        schema.set("models_agreeing", ColumnType::Integer);
+        schema.set(AGREEING, ColumnType::Integer);
         schema.set("models_agree", ColumnType::Boolean);
         let mut probabilities = Schema::new([("record_id", ColumnType::String)]);
         probabilities.open = true;
@@ -137,9 +137,15 @@ impl Kind for Combine {
     }
 }
 
+/// How many models predict what they do together.
+pub(crate) const AGREEING: &str = "models_agreeing";
+
+/// Start of the names of columns with what each model predicts.
+pub(crate) const VOTE: &str = "vote_";
+
 /// Name of the column with what a model predicts; models count from 1.
 fn vote(model: usize) -> String {
-    format!("vote_{model}")
+    format!("{VOTE}{model}")
 }
 
 fn check_weights(weights: &Weights, models: usize) -> Result<(), Vec<Finding>> {
@@ -405,7 +411,7 @@ fn add_votes(
             other && votes.iter().all(|votes| votes[row] == vote)
         })
         .collect();
-    table.with_column(Column::new("models_agreeing".into(), agreeing))?;
+    table.with_column(Column::new(AGREEING.into(), agreeing))?;
     table.with_column(Column::new("models_agree".into(), agree))?;
     Ok(())
 }

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use engine::{Artifact, FactContext, Inputs, Node, NodeError, Outputs, RunContext};
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
 use polars::prelude::*;
-use review_store::{CurrentDecision, Decision, LedgerRow, Shown, StoreError};
+use review_store::{CurrentDecision, Decision, LedgerRow, Origin, Shown, StoreError};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::columns::string_column;
+use crate::gold;
 use crate::kind::{Kind, Making};
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -26,7 +27,7 @@ impl Kind for Corrections {
     type Params = Params;
 
     const NAME: &'static str = "corrections";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SUMMARY: &'static str = "The decisions of reviewers that are in effect.";
 
     fn input_ports() -> Vec<InputPort> {
@@ -34,7 +35,7 @@ impl Kind for Corrections {
     }
 
     fn output_ports() -> Vec<&'static str> {
-        vec!["", VOTES]
+        vec!["", VOTES, gold::PORT]
     }
 
     fn check(_: &Params, _: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
@@ -59,9 +60,13 @@ impl Kind for Corrections {
         schema.set("given_is_wrong", ColumnType::Boolean);
         schema.set("lane", ColumnType::String);
         schema.set("control_row", ColumnType::Boolean);
+        schema.set("stratum", ColumnType::String);
+        schema.set("drawn_from", ColumnType::Integer);
+        schema.set("lane_rows", ColumnType::Integer);
         let votes = ["record_id", "reviewed_by", "review_decision", "label"];
         let votes = Schema::new(votes.map(|name| (name, ColumnType::String)));
-        let outputs = vec![("", PortType::Frame(schema)), (VOTES, PortType::Frame(votes))];
+        let outputs = [("", schema), (VOTES, votes), (gold::PORT, gold::schema())];
+        let outputs = outputs.map(|(port, schema)| (port, PortType::Frame(schema))).to_vec();
         Ok(Checked { outputs, ..Checked::default() })
     }
 
@@ -113,7 +118,12 @@ impl Node for CorrectionsNode {
         let rows = review_store::current_rows(&ledger);
         let mut outputs = Outputs::frame(frame_of(&rows)?);
         outputs.count("decisions in effect", rows.len(), None);
-        Ok(outputs.with(VOTES, Artifact::Frame(votes_of(&ledger)?)))
+        let answers = gold::answers(&ledger)?;
+        if answers.height() > 0 {
+            outputs.count("answers to gold rows", answers.height(), None);
+        }
+        let outputs = outputs.with(VOTES, Artifact::Frame(votes_of(&ledger)?));
+        Ok(outputs.with(gold::PORT, Artifact::Frame(answers)))
     }
 }
 
@@ -136,6 +146,10 @@ fn frame_of(rows: &[&LedgerRow]) -> Result<DataFrame, NodeError> {
         Column::new(name.into(), shown.iter().map(get).collect::<Vec<Option<f64>>>())
     };
     let wrong: Vec<Option<bool>> = decisions.iter().map(CurrentDecision::given_is_wrong).collect();
+    let count = |name: &str, get: fn(&Origin) -> Option<u64>| {
+        let counts = shown.iter().map(|shown| get(&shown.origin).map(|count| count as i64));
+        Column::new(name.into(), counts.collect::<Vec<Option<i64>>>())
+    };
     let control: Vec<bool> = shown.iter().map(|shown| shown.origin.control).collect();
     let sequence: Vec<i64> = decisions.iter().map(|d| d.decision_seq as i64).collect();
     crate::columns::frame(vec![
@@ -157,21 +171,29 @@ fn frame_of(rows: &[&LedgerRow]) -> Result<DataFrame, NodeError> {
         Column::new("given_is_wrong".into(), wrong),
         string_column("lane", shown.iter().map(|shown| shown.origin.lane.as_deref())),
         Column::new("control_row".into(), control),
+        string_column("stratum", shown.iter().map(|shown| shown.origin.stratum.as_deref())),
+        count("drawn_from", |origin| origin.drawn_from),
+        count("lane_rows", |origin| origin.lane_rows),
     ])
 }
 
-/// The last decision of each reviewer on each record, by record and reviewer; without those taken
-/// back, those on another text than the record's last decision, and those that leave it open.
-fn votes_of(ledger: &[LedgerRow]) -> Result<DataFrame, NodeError> {
-    let mut votes: BTreeMap<(&str, &str), &LedgerRow> = BTreeMap::new();
-    let mut texts: BTreeMap<&str, &str> = BTreeMap::new();
+/// The decisions that nobody took back, in the order of the ledger.
+pub(crate) fn standing(ledger: &[LedgerRow]) -> impl Iterator<Item = &LedgerRow> {
     let undone: BTreeSet<u64> = ledger
         .iter()
         .filter(|row| row.decision == Decision::Undo)
         .filter_map(|row| row.supersedes)
         .collect();
-    let standing = |row: &&LedgerRow| row.decision != Decision::Undo && !undone.contains(&row.seq);
-    for row in ledger.iter().filter(standing) {
+    ledger.iter().filter(move |row| row.decision != Decision::Undo && !undone.contains(&row.seq))
+}
+
+/// The last decision of each reviewer on each record, by record and reviewer; without those taken
+/// back, those on another text than the record's last decision, and those that leave it open. An
+/// answer to a gold row is a vote like any other.
+fn votes_of(ledger: &[LedgerRow]) -> Result<DataFrame, NodeError> {
+    let mut votes: BTreeMap<(&str, &str), &LedgerRow> = BTreeMap::new();
+    let mut texts: BTreeMap<&str, &str> = BTreeMap::new();
+    for row in standing(ledger) {
         votes.insert((&row.record_id, &row.reviewed_by), row);
         texts.insert(&row.record_id, &row.text_digest);
     }

@@ -1,18 +1,19 @@
 //! What decisions teach about labels that nobody has looked at: the frame of a `corrections` node,
 //! read for learning. Applying decisions is the business of `clean`.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, HashMap};
 
 use engine::NodeError;
-use label_issues::{Acceptance, Judged};
+use label_issues::{Acceptance, Count, Judged};
 use plan::ColumnType;
 use polars::prelude::DataFrame;
 
 use crate::columns::{FLOAT, STRING, booleans, floats, strings};
+use crate::proposals::Proposals;
 
 /// Columns of a `corrections` node that learning needs.
 pub(crate) const LEARNT_FROM: &[(&str, &[ColumnType])] = &[
+    ("record_id", STRING),
     ("given_label", STRING),
     ("proposed_label", STRING),
     ("given_confidence", FLOAT),
@@ -21,49 +22,29 @@ pub(crate) const LEARNT_FROM: &[(&str, &[ColumnType])] = &[
     ("lane", STRING),
 ];
 
-/// The score that decisions are compared by: low is suspicious. It is there whatever a queue was
-/// ranked by, and in the ledger for every decision.
-pub(crate) fn margin(given_confidence: f64, proposal_confidence: f64) -> f64 {
+/// The column that decisions teach: how likely the given label is right. Low is suspicious.
+pub(crate) const LEARNT: &str = "expected_quality";
+
+/// How likely each label is right, from an `issues` node: of the labels as they are now, and of those
+/// that records came with.
+const QUALITY: &str = "label_quality";
+pub(crate) const ORIGINAL_QUALITY: &str = "original_quality";
+
+/// The score of each record that decisions are compared by: low is suspicious. Where an `issues` node
+/// weighed original labels too, what it says now of labels decided on and of those that are not is of
+/// one kind, whatever a queue was ranked by. Else it is the margin between the confidences of given
+/// and proposed label, which the ledger has for every decision.
+pub(crate) fn scores(frame: &DataFrame, proposals: &Proposals) -> Result<Vec<f64>, NodeError> {
+    if frame.column(ORIGINAL_QUALITY).is_ok() && frame.column(QUALITY).is_ok() {
+        return floats(frame, QUALITY);
+    }
+    let given = floats(frame, "given_confidence")?;
+    Ok(given.iter().zip(&proposals.confidences).map(|(g, p)| margin(*g, *p)).collect())
+}
+
+fn margin(given_confidence: f64, proposal_confidence: f64) -> f64 {
     let given = if given_confidence.is_nan() { 0.0 } else { given_confidence };
     given - proposal_confidence
-}
-
-/// Why a label is doubted, in words and numbers:
-/// ``predicted `cards` with 0.93 (its threshold is 0.71), given label `loans` has 0.02``, and
-/// ``, proposed `fees` has 0.04`` when the proposal is not what was predicted.
-///
-/// Items of every origin have this sentence, so that a control row looks like any other.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Reason<'a> {
-    pub given: &'a str,
-    /// NaN when the given label is no category that could be learnt.
-    pub given_confidence: f64,
-    pub predicted: &'a str,
-    pub confidence: f64,
-    /// What the prediction had to reach, where it had to.
-    pub threshold: Option<f64>,
-    pub proposed: &'a str,
-    pub proposal_confidence: f64,
-}
-
-impl fmt::Display for Reason<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "predicted `{}` with {:.2}", self.predicted, self.confidence)?;
-        if let Some(threshold) = self.threshold {
-            write!(f, " (its threshold is {threshold:.2})")?;
-        }
-        match self.given {
-            given if !self.given_confidence.is_nan() => {
-                write!(f, ", given label `{given}` has {:.2}", self.given_confidence)?;
-            }
-            "" => f.write_str(", no label is given")?,
-            given => write!(f, ", given label `{given}` is no category that could be learnt")?,
-        }
-        if self.proposed != self.predicted {
-            write!(f, ", proposed `{}` has {:.2}", self.proposed, self.proposal_confidence)?;
-        }
-        Ok(())
-    }
 }
 
 /// How often labels like a given one were found wrong.
@@ -82,13 +63,16 @@ pub(crate) struct LaneCount {
 }
 
 impl Learnt {
-    pub fn read(decisions: &DataFrame) -> Result<Learnt, NodeError> {
+    /// Learns from decisions; `records` are what it will be asked about, with those decided on.
+    pub fn read(decisions: &DataFrame, records: &DataFrame) -> Result<Learnt, NodeError> {
         let given = strings(decisions, "given_label")?;
         let proposed = strings(decisions, "proposed_label")?;
         let given_confidence = floats(decisions, "given_confidence")?;
         let confidence = floats(decisions, "prediction_confidence")?;
         let wrong = booleans(decisions, "given_is_wrong")?;
         let lanes = strings(decisions, "lane")?;
+        let ids = strings(decisions, "record_id")?;
+        let weighed = original_qualities(records)?;
         let mut learnt = Learnt {
             acceptance: Acceptance::fit(&[]),
             pairs: BTreeMap::new(),
@@ -103,7 +87,11 @@ impl Learnt {
             let proposals = learnt.pairs.entry(given.unwrap_or_default().to_owned()).or_default();
             let pair = *proposals.entry(proposed.unwrap_or_default().to_owned()).or_insert(next);
             next = next.max(pair + 1);
-            let score = margin(given_confidence[row], confidence[row]);
+            let score = match &weighed {
+                Some(weighed) => weighed.get(ids.get(row).unwrap_or_default()).copied(),
+                None => Some(margin(given_confidence[row], confidence[row])),
+            };
+            let score = score.unwrap_or(f64::NAN);
             judged.push(Judged { score, pair, wrong });
             if let Some(lane) = lanes.get(row) {
                 let count = learnt.lanes.entry(lane.to_owned()).or_default();
@@ -121,8 +109,28 @@ impl Learnt {
     }
 
     /// How likely it is that a reviewer finds the given label wrong, 0 to 1.
-    pub fn wrong(&self, given: &str, predicted: &str, margin: f64) -> f64 {
-        let pair = self.pairs.get(given).and_then(|proposals| proposals.get(predicted));
-        self.acceptance.probability(margin, pair.copied())
+    pub fn wrong(&self, given: &str, proposed: &str, score: f64) -> f64 {
+        self.acceptance.probability(score, self.pair(given, proposed))
     }
+
+    /// How many of these records, as given label, proposed label and score, are wrong.
+    pub fn expected<'a>(&self, records: impl Iterator<Item = (&'a str, &'a str, f64)>) -> Count {
+        let rows: Vec<(f64, Option<u32>)> =
+            records.map(|(given, proposed, score)| (score, self.pair(given, proposed))).collect();
+        self.acceptance.expected(&rows)
+    }
+
+    fn pair(&self, given: &str, proposed: &str) -> Option<u32> {
+        self.pairs.get(given).and_then(|proposals| proposals.get(proposed)).copied()
+    }
+}
+
+/// What an `issues` node says now of the labels that records came with, where it does.
+fn original_qualities(records: &DataFrame) -> Result<Option<HashMap<&str, f64>>, NodeError> {
+    if records.column(ORIGINAL_QUALITY).is_err() {
+        return Ok(None);
+    }
+    let ids = strings(records, "record_id")?;
+    let quality = floats(records, ORIGINAL_QUALITY)?;
+    Ok(Some(ids.iter().map(Option::unwrap_or_default).zip(quality).collect()))
 }

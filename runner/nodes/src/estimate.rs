@@ -1,13 +1,13 @@
 //! `estimate`: what an audit has found and what is left, from decisions on control rows.
 //!
 //! The statistics are those of the crate `label-issues`; this file counts. A round is an audit run
-//! with decisions. Rows that a lane queued and nobody decided count with the rows of no lane, so a
-//! round's estimate is to be believed once the round is reviewed.
+//! with decisions. What a round's queue held besides the control rows is known from these, so a
+//! round that is reviewed in part counts as what it is.
 
 use std::collections::{BTreeMap, HashMap};
 
 use engine::{Inputs, Node, NodeError, Outputs, RunContext};
-use label_issues::{Cohort, Interval, errors_left, share_interval};
+use label_issues::{Cohort, Count, Interval, Outlook, Stratum, outlook};
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
 use polars::prelude::*;
 use schemars::JsonSchema;
@@ -16,8 +16,10 @@ use serde::Deserialize;
 use crate::columns::{
     FLOAT, INTEGER, STRING, booleans, floats, frame_port, integers, string_column, strings,
 };
-use crate::decisions::{LEARNT_FROM, LaneCount, Learnt, margin};
+use crate::decisions::{self, LEARNT, LEARNT_FROM, Learnt};
+use crate::gold::{self, Accuracy, Share};
 use crate::kind::{Kind, Making};
+use crate::proposals::Proposals;
 use crate::sample::in_question;
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
@@ -35,18 +37,20 @@ impl Kind for Estimate {
     type Params = Params;
 
     const NAME: &'static str = "estimate";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "Errors found and left, with 95 % intervals, from control rows.";
 
     fn input_ports() -> Vec<InputPort> {
         let decided = [
-            ("record_id", STRING),
             ("review_decision", STRING),
             ("original_label", STRING),
             ("final_label", STRING),
             ("audit_run_id", STRING),
             ("decision_seq", INTEGER),
             ("control_row", &[ColumnType::Boolean] as &[ColumnType]),
+            ("stratum", STRING),
+            ("drawn_from", INTEGER),
+            ("lane_rows", INTEGER),
         ];
         let decided: Vec<_> = decided.into_iter().chain(LEARNT_FROM.iter().copied()).collect();
         let next = [
@@ -62,6 +66,10 @@ impl Kind for Estimate {
             InputPort {
                 required: false,
                 ..frame_port("next", "what is to be reviewed next, from a `filter`", &next)
+            },
+            InputPort {
+                required: false,
+                ..frame_port("gold", "answers to gold rows, from `corrections`", &gold::ANSWERS)
             },
         ]
     }
@@ -91,6 +99,26 @@ struct Verified<'a> {
     round: usize,
     /// The lane that put the record forward; `None` for one that was drawn at random alone.
     lane: Option<&'a str>,
+    drawn: Drawn<'a>,
+}
+
+/// What the ledger knows of the draw of a control row.
+#[derive(Clone, Copy)]
+struct Drawn<'a> {
+    stratum: &'a str,
+    /// Rows of the stratum that it was drawn from.
+    from: Option<u64>,
+    /// Rows that lanes put into the same batch.
+    lane_rows: Option<u64>,
+}
+
+/// Whether each record's label is in question and nobody knows it from elsewhere.
+fn asked_about(input: &DataFrame) -> Vec<bool> {
+    let mut asked = in_question(input);
+    if let Ok(sources) = strings(input, "label_source") {
+        asked.iter_mut().zip(sources.iter()).for_each(|(asked, s)| *asked &= s != Some("gold"));
+    }
+    asked
 }
 
 /// The verifying decisions on records of `input`.
@@ -99,9 +127,11 @@ fn verified<'a>(
     decisions: &'a DataFrame,
 ) -> Result<Vec<Verified<'a>>, NodeError> {
     let ids = strings(input, "record_id")?;
-    let in_question = in_question(input);
-    let known: HashMap<&str, bool> =
-        ids.iter().zip(in_question).map(|(id, asked)| (id.unwrap_or_default(), asked)).collect();
+    let known: HashMap<&str, bool> = ids
+        .iter()
+        .zip(asked_about(input))
+        .map(|(id, asked)| (id.unwrap_or_default(), asked))
+        .collect();
     let decided = strings(decisions, "record_id")?;
     let words = strings(decisions, "review_decision")?;
     let originals = strings(decisions, "original_label")?;
@@ -109,17 +139,12 @@ fn verified<'a>(
     let runs = strings(decisions, "audit_run_id")?;
     let lanes = strings(decisions, "lane")?;
     let control = booleans(decisions, "control_row")?;
-    let sequence = integers(decisions, "decision_seq")?;
-    let mut first: BTreeMap<&str, i64> = BTreeMap::new();
-    for (run, seq) in runs.iter().zip(&sequence) {
-        let seq = seq.unwrap_or(i64::MAX);
-        let known = first.entry(run.unwrap_or_default()).or_insert(seq);
-        *known = seq.min(*known);
-    }
-    let mut order: Vec<(i64, &str)> = first.into_iter().map(|(run, seq)| (seq, run)).collect();
-    order.sort_unstable();
-    let rounds: HashMap<&str, usize> =
-        order.into_iter().enumerate().map(|(round, (_, run))| (run, round)).collect();
+    let strata = strings(decisions, "stratum")?;
+    let [from, lane_rows] = ["drawn_from", "lane_rows"].map(|name| integers(decisions, name));
+    let (from, lane_rows) = (from?, lane_rows?);
+    let rounds = rounds(runs, &integers(decisions, "decision_seq")?);
+    let count =
+        |values: &[Option<i64>], row: usize| values[row].and_then(|n| u64::try_from(n).ok());
     let mut all = Vec::new();
     for row in 0..decisions.height() {
         let word = words.get(row).unwrap_or_default();
@@ -131,32 +156,68 @@ fn verified<'a>(
             wrong: word == "invalid" || finals.get(row) != originals.get(row),
             round: rounds[runs.get(row).unwrap_or_default()],
             lane: (!by_chance).then(|| lanes.get(row).unwrap_or("no lane")),
+            drawn: Drawn {
+                stratum: strata.get(row).unwrap_or_default(),
+                from: count(&from, row),
+                lane_rows: count(&lane_rows, row),
+            },
         });
     }
     Ok(all)
 }
 
+/// The number of each audit run, by its first decision.
+fn rounds<'a>(runs: &'a StringChunked, sequence: &[Option<i64>]) -> HashMap<&'a str, usize> {
+    let mut first: BTreeMap<&str, i64> = BTreeMap::new();
+    for (run, seq) in runs.iter().zip(sequence) {
+        let seq = seq.unwrap_or(i64::MAX);
+        let known = first.entry(run.unwrap_or_default()).or_insert(seq);
+        *known = seq.min(*known);
+    }
+    let mut order: Vec<(i64, &str)> = first.into_iter().map(|(run, seq)| (seq, run)).collect();
+    order.sort_unstable();
+    order.into_iter().enumerate().map(|(round, (_, run))| (run, round)).collect()
+}
+
 /// The control rows of each round, with what they were drawn from.
 fn cohorts(verified: &[Verified<'_>], records: u64) -> Vec<Cohort> {
     let rounds = verified.iter().map(|one| one.round + 1).max().unwrap_or(0);
+    (0..rounds).map(|round| cohort(verified, records, round)).collect()
+}
+
+fn cohort(verified: &[Verified<'_>], records: u64, round: usize) -> Cohort {
     let count = |wanted: &dyn Fn(&Verified<'_>) -> bool| {
         verified.iter().filter(|one| wanted(one)).count() as u64
     };
-    (0..rounds)
-        .map(|round| {
-            // Verified before the round, or put forward in it by a lane.
-            let outside = |one: &Verified<'_>| {
-                one.round < round || (one.round == round && one.lane.is_some())
-            };
-            let drawn = |one: &Verified<'_>| one.round == round && one.lane.is_none();
-            Cohort {
-                rows: records - count(&outside),
-                drawn: count(&drawn),
-                wrong: count(&|one| drawn(one) && one.wrong),
-                found: count(&|one| !outside(one) && one.wrong),
-            }
-        })
-        .collect()
+    let lane = |one: &Verified<'_>| one.round == round && one.lane.is_some();
+    let drawn = || verified.iter().filter(|one| one.round == round && one.lane.is_none());
+    let decided = count(&lane);
+    // Rows that a lane queued are no rows that control rows stand for, decided or not.
+    let lane_rows = drawn().filter_map(|one| one.drawn.lane_rows).max().unwrap_or(0).max(decided);
+    let rows = records.saturating_sub(count(&|one| one.round < round) + lane_rows);
+    let mut parts: BTreeMap<&str, Stratum> = BTreeMap::new();
+    for one in drawn() {
+        let part =
+            parts.entry(one.drawn.stratum).or_insert(Stratum { rows: 0, drawn: 0, wrong: 0 });
+        part.rows = part.rows.max(one.drawn.from.unwrap_or(0));
+        part.drawn += 1;
+        part.wrong += u64::from(one.wrong);
+    }
+    let mut strata: Vec<Stratum> = parts.into_values().collect();
+    match strata.as_mut_slice() {
+        [all] => all.rows = rows,
+        parts => {
+            // Parts without a decision, and records that came later.
+            let others = rows.saturating_sub(parts.iter().map(|part| part.rows).sum());
+            strata.push(Stratum { rows: others, drawn: 0, wrong: 0 });
+        }
+    }
+    let since = count(&|one| one.round >= round && !lane(one) && one.wrong) as f64;
+    let open = match lane_rows - decided {
+        0 => Count::default(),
+        open => Count::undecided(open, decided, count(&|one| lane(one) && one.wrong)),
+    };
+    Cohort { strata, found: Count { mean: since - open.mean, variance: open.variance } }
 }
 
 /// Lines of the table of estimates.
@@ -174,6 +235,37 @@ impl Table {
 
     fn add(&mut self, measure: impl Into<String>, value: Option<Interval>, words: String) {
         self.rows.push((measure.into(), value, words));
+    }
+
+    /// What follows from the number of errors left.
+    fn left(&mut self, left: Interval, found: u64, records: u64) {
+        let start = map(left, |left| left + found as f64);
+        self.add("errors at the start", Some(start), String::new());
+        let prevalence = map(start, |start| start / (records as f64).max(1.0));
+        self.add("prevalence", Some(prevalence), percent(prevalence));
+        let recall = map(left, |left| match found as f64 + left {
+            all if all > 0.0 => found as f64 / all,
+            _ => 1.0,
+        });
+        self.add("recall", Some(recall), percent(recall));
+    }
+
+    /// How good reviewers are, by gold rows.
+    fn reviewers(&mut self, accuracy: &Accuracy) {
+        let parts = [
+            ("accuracy of reviewers on gold rows", accuracy.all),
+            ("wrong labels that reviewers see, on gold rows", accuracy.wrong_seen),
+            ("right labels that reviewers leave, on gold rows", accuracy.right_kept),
+        ];
+        let parts = parts.map(|(measure, share)| (measure.to_owned(), share));
+        let each = accuracy.reviewers.iter();
+        let each = each.map(|(name, share)| (format!("accuracy of reviewer `{name}`"), *share));
+        for (measure, share) in parts.into_iter().chain(each) {
+            let interval = share.interval();
+            let told =
+                |interval| format!("{} of {}: {}", share.hits, share.count, percent(interval));
+            self.add(measure, interval, interval.map(told).unwrap_or_default());
+        }
     }
 
     fn frame(&self) -> Result<DataFrame, NodeError> {
@@ -208,57 +300,55 @@ impl Node for EstimateNode {
     fn run(&self, _: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
         let input = inputs.frame("input")?;
         let decisions = inputs.frame("decisions")?;
-        let records = in_question(input).into_iter().filter(|asked| *asked).count() as u64;
+        let records = asked_about(input).into_iter().filter(|asked| *asked).count() as u64;
         let verified = verified(input, decisions)?;
         let found = verified.iter().filter(|one| one.wrong).count() as u64;
         let unverified = records - verified.len() as u64;
         let cohorts = cohorts(&verified, records);
-        let left = errors_left(&cohorts, unverified);
         let next = match inputs.try_frame("next") {
-            Some(next) => self.next(next, decisions)?,
+            Some(next) => self.next(next, decisions, input)?,
             None => None,
         };
+        let Outlook { left, next: expected } = outlook(&cohorts, unverified, next);
+        let next = next.zip(expected).map(|((rows, _), errors)| (rows, errors));
         let mut table = Table::default();
         table.number("records", records);
-        table.number("verified", verified.len() as u64);
-        table.number("control rows decided", cohorts.iter().map(|cohort| cohort.drawn).sum());
+        table.number("records verified", verified.len() as u64);
+        let drawn = cohorts.iter().flat_map(|cohort| &cohort.strata).map(|part| part.drawn).sum();
+        table.number("control rows decided", drawn);
         table.number("errors found", found);
         let sentence = sentence(left, next);
         table.add("errors left", left, sentence.clone());
         if let Some(left) = left {
-            let start = map(left, |left| left + found as f64);
-            table.add("errors at the start", Some(start), String::new());
-            let prevalence = map(start, |start| start / (records as f64).max(1.0));
-            table.add("prevalence", Some(prevalence), percent(prevalence));
-            let recall = map(left, |left| match found as f64 + left {
-                all if all > 0.0 => found as f64 / all,
-                _ => 1.0,
-            });
-            table.add("recall", Some(recall), percent(recall));
+            table.left(left, found, records);
         }
-        for (lane, count) in lanes(&verified) {
-            let precision = share_interval(count.wrong, count.decided, None);
-            let words = precision.map(|precision| {
-                format!("{} of {} wrong: {}", count.wrong, count.decided, percent(precision))
-            });
-            table.add(format!("precision of lane `{lane}`"), precision, words.unwrap_or_default());
+        for (lane, share) in lanes(&verified) {
+            let words = |precision| {
+                format!("{} of {} wrong: {}", share.hits, share.count, percent(precision))
+            };
+            let precision = share.interval();
+            let words = precision.map(words).unwrap_or_default();
+            table.add(format!("precision of lane `{lane}`"), precision, words);
         }
-        if let Some((_, expected)) = next {
-            let known = Interval { estimate: expected, low: f64::NAN, high: f64::NAN };
-            table.add("errors expected in the next rows", Some(known), String::new());
+        if let Some((_, errors)) = next {
+            table.add("errors expected in the next rows", Some(errors), String::new());
         }
-        let mut outputs = Outputs::frame(table.frame()?);
+        let mut outputs = Outputs::default();
+        if let Some(answers) = inputs.try_frame("gold") {
+            let accuracy = Accuracy::read(answers)?;
+            table.reviewers(&accuracy);
+            let Share { hits, count } = accuracy.all;
+            outputs.count("gold rows answered right", hits as usize, Some(count as usize));
+        }
+        outputs.artifacts = Outputs::frame(table.frame()?).artifacts;
         outputs.count("wrong labels found", found as usize, Some(verified.len()));
-        match left {
-            Some(left) => outputs.count(sentence, left.estimate.round() as usize, None),
-            None => outputs.count(sentence, 0, None),
-        }
+        outputs.count(sentence, left.map_or(0, |left| left.estimate.round() as usize), None);
         Ok(outputs)
     }
 }
 
 /// "about 350 wrong labels left (290 to 420); the next 250 should find about 60"
-fn sentence(left: Option<Interval>, next: Option<(usize, f64)>) -> String {
+fn sentence(left: Option<Interval>, next: Option<(u64, Interval)>) -> String {
     let mut sentence = match left {
         Some(Interval { estimate, low, high }) => {
             format!(
@@ -269,20 +359,18 @@ fn sentence(left: Option<Interval>, next: Option<(usize, f64)>) -> String {
         }
         None => "no control row is decided, so nothing is known of what is left".to_owned(),
     };
-    if let Some((rows, expected)) = next {
-        sentence.push_str(&format!("; the next {rows} should find about {expected:.0}"));
+    if let Some((rows, errors)) = next {
+        sentence.push_str(&format!("; the next {rows} should find about {:.0}", errors.estimate));
     }
     sentence
 }
 
-/// Decisions by the lane they came from.
-fn lanes<'a>(verified: &[Verified<'a>]) -> BTreeMap<&'a str, LaneCount> {
-    let mut lanes: BTreeMap<&str, LaneCount> = BTreeMap::new();
+/// Wrong labels among the decisions of each lane.
+fn lanes<'a>(verified: &[Verified<'a>]) -> BTreeMap<&'a str, Share> {
+    let mut lanes: BTreeMap<&str, Share> = BTreeMap::new();
     for one in verified {
         if let Some(lane) = one.lane {
-            let count = lanes.entry(lane).or_default();
-            count.decided += 1;
-            count.wrong += u64::from(one.wrong);
+            lanes.entry(lane).or_default().add(one.wrong);
         }
     }
     lanes
@@ -295,27 +383,27 @@ impl EstimateNode {
         &self,
         next: &DataFrame,
         decisions: &DataFrame,
-    ) -> Result<Option<(usize, f64)>, NodeError> {
-        let learnt = Learnt::read(decisions)?;
+        records: &DataFrame,
+    ) -> Result<Option<(u64, Count)>, NodeError> {
+        let learnt = Learnt::read(decisions, records)?;
         if learnt.decisions() == 0 {
             return Ok(None);
         }
         let ids = strings(next, "record_id")?;
         let given = strings(next, "given_label")?;
-        let predicted = strings(next, "predicted_label")?;
-        let given_confidence = floats(next, "given_confidence")?;
-        let confidence = floats(next, "prediction_confidence")?;
-        let margins: Vec<f64> =
-            given_confidence.iter().zip(&confidence).map(|(g, p)| margin(*g, *p)).collect();
+        let proposals = Proposals::read(next)?;
+        let scores = decisions::scores(next, &proposals)?;
+        let ranks = floats(next, LEARNT).unwrap_or_else(|_| scores.clone());
         let mut order: Vec<usize> = (0..next.height()).collect();
         order.sort_by(|a, b| {
-            margins[*a].total_cmp(&margins[*b]).then_with(|| ids.get(*a).cmp(&ids.get(*b)))
+            let ranks = ranks[*a].total_cmp(&ranks[*b]);
+            let ranks = ranks.then_with(|| scores[*a].total_cmp(&scores[*b]));
+            ranks.then_with(|| ids.get(*a).cmp(&ids.get(*b)))
         });
         order.truncate(self.params.budget.map_or(usize::MAX, |budget| budget as usize));
-        let wrong = |row: &usize| {
-            let text = |column: &StringChunked| column.get(*row).unwrap_or_default().to_owned();
-            learnt.wrong(&text(given), &text(predicted), margins[*row])
-        };
-        Ok(Some((order.len(), order.iter().map(wrong).sum())))
+        let records = order
+            .iter()
+            .map(|row| (given.get(*row).unwrap_or_default(), proposals.label(*row), scores[*row]));
+        Ok(Some((order.len() as u64, learnt.expected(records))))
     }
 }

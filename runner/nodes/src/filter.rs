@@ -35,7 +35,7 @@ impl Kind for Filter {
     type Params = Params;
 
     const NAME: &'static str = "filter";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "Keeps records by a SQL expression, or by named lanes.";
 
     fn input_ports() -> Vec<InputPort> {
@@ -73,7 +73,7 @@ impl Kind for Filter {
             schema.set("lane", ColumnType::String);
             schema.set("reason", ColumnType::String);
             if learns {
-                schema.set(lanes::LEARNT, ColumnType::Float);
+                schema.set(decisions::LEARNT, ColumnType::Float);
             }
         }
         Ok(Checked { outputs: vec![("", PortType::Frame(schema))], ..Checked::default() })

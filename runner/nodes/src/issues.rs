@@ -18,6 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::{STRING, booleans, frame_port, string_column, strings};
+use crate::decisions::ORIGINAL_QUALITY;
 use crate::kind::{Kind, Making};
 use crate::proposals;
 use frame_probabilities::FrameProbabilities;
@@ -152,7 +153,7 @@ impl Kind for Issues {
         if params.score == Score::LabelPosterior {
             proposals::declare(&mut schema);
             if noise::knows_originals(&schema) {
-                schema.set(noise::ORIGINAL_QUALITY, Float);
+                schema.set(ORIGINAL_QUALITY, Float);
             }
         }
         let classes = Schema::new([
@@ -255,7 +256,7 @@ impl Node for IssuesNode {
                 table.with_column(column)?;
             }
             if let Some(original) = weighed.original {
-                table.with_column(quality_column(noise::ORIGINAL_QUALITY, &original))?;
+                table.with_column(quality_column(ORIGINAL_QUALITY, &original))?;
             }
         }
         outputs(table, &flags, &probabilities.names, &evidence, &dataset, outside)

@@ -32,9 +32,19 @@ const MOST_ROWS: usize = 50;
 const MOST_COLUMNS: usize = 10;
 
 /// Ports whose frame is shown as it is: name, heading, what the reader should know.
-const TABLES: [(&str, &str, &str); 3] = [
+const TABLES: [(&str, &str, &str); 5] = [
     ("estimate", "Estimate", "What is left, as far as it can be known from a sample."),
     ("rounds", "Rounds", "What each round of review brought."),
+    (
+        "people",
+        "Reviewers",
+        "How good each reviewer is, by those who saw the same records, and by gold rows.",
+    ),
+    (
+        "agreement",
+        "Agreement",
+        "How far reviewers agree beyond chance, on records that several saw.",
+    ),
     ("models", "Models", "What was combined, and how good each model is against the given labels."),
 ];
 
@@ -64,7 +74,7 @@ impl Kind for Report {
     type Params = Params;
 
     const NAME: &'static str = "report";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "Writes one HTML page with plots, top issues and the pipeline.";
 
     fn input_ports() -> Vec<InputPort> {
@@ -96,6 +106,8 @@ impl Kind for Report {
             )),
             optional(frame_port("estimate", "a table with what is left", &[])),
             optional(frame_port("rounds", "a table with a row for each round", &[])),
+            optional(frame_port("people", "the port `reviewers` of an `agreement`", &[])),
+            optional(frame_port("agreement", "the port `statistics` of an `agreement`", &[])),
             optional(frame_port("models", "the port `models` of a `combine`", &[])),
         ]
     }

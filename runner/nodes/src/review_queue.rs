@@ -14,9 +14,8 @@ use serde::Deserialize;
 
 use crate::columns::{FLOAT, STRING, floats, frame_port, integers, string_column, strings};
 use crate::corrections::{store_error, store_facts};
-use crate::decisions::{Reason, margin};
 use crate::kind::{Kind, Making};
-use crate::proposals::Proposals;
+use crate::reasons::Table as Doubts;
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -24,11 +23,12 @@ pub(crate) struct Params {
     /// URL of the review store, such as `sqlite:relabel.db`.
     #[schemars(extend("x-relabel-key" = false))]
     store: String,
-    /// Most suspicious records to queue, control rows not counted; all when absent.
+    /// Most suspicious records to queue, control and gold rows not counted; all when absent.
     #[serde(default)]
     #[schemars(range(min = 1))]
     budget: Option<u32>,
-    /// Column to rank by, lowest first; the margin between given and proposed label when absent.
+    /// Column to rank by, lowest first. When absent, `label_quality` where it is a `label_posterior`,
+    /// else the margin between the confidences of given and proposed label.
     #[serde(default)]
     rank_by: Option<String>,
 }
@@ -57,9 +57,13 @@ impl Kind for ReviewQueue {
         ];
         let suspicious = "suspicious records, from a `predict` by way of filters";
         let control = "control rows from a `sample` node: queued among the others, unmarked";
+        let gold =
+            "gold rows, the port `gold` of a `sample` node: queued among the others, unmarked";
+        let known: Vec<_> = columns.iter().copied().chain([("right_label", STRING)]).collect();
         vec![
             frame_port("input", suspicious, &columns),
             InputPort { required: false, ..frame_port("control", control, &columns) },
+            InputPort { required: false, ..frame_port("gold", gold, &known) },
         ]
     }
 
@@ -129,26 +133,31 @@ impl Node for QueueNode {
             .map(|record| (record.record_id, record.text_digest))
             .collect();
         let table = Table::read(frame, self.params.rank_by.as_deref())?;
-        let mut order = table.order(&verified);
+        let mut order = table.order(|row| table.is_open(row, &verified));
         let skipped = frame.height() - order.len();
         let waiting = order.len();
         order.truncate(self.params.budget.map_or(usize::MAX, |budget| budget as usize));
-        let control =
-            inputs.try_frame("control").map(|frame| Table::read(frame, None)).transpose()?;
+        let other = |port| inputs.try_frame(port).map(|frame| Table::read(frame, None)).transpose();
+        let others = Others { control: other("control")?, gold: other("gold")? };
         let taxonomy_version = context.taxonomy.map(|taxonomy| {
             engine::Digest::of(taxonomy.canonical().to_string().as_bytes()).short()
         });
         let suspicious = order.len();
-        let items = items(&table, &order, control.as_ref(), &verified, taxonomy_version.as_ref());
+        let items = items(&table, &order, &others, &verified, taxonomy_version.as_ref());
         // Nothing suspicious is a fine result; `get` would panic then.
-        let runs = control.iter().chain([&table]).flat_map(|table| table.audit_run_ids.iter());
+        let tables = others.control.iter().chain(&others.gold).chain([&table]);
+        let runs = tables.flat_map(|table| table.audit_run_ids.iter());
         let audit_run_id = runs.flatten().next().unwrap_or("none").to_owned();
         let outcome = store.queue_items(&self.queue, &audit_run_id, &items).map_err(store_error)?;
         let mut outputs = Outputs::frame(queued_frame(&items)?);
         outputs.count("queued for review", suspicious, Some(waiting));
-        if control.is_some() {
+        if others.control.is_some() {
             let rows = items.iter().filter(|item| item.origin.control).count();
             outputs.count("control rows in the queue, unmarked", rows, None);
+        }
+        if others.gold.is_some() {
+            let rows = items.iter().filter(|item| item.origin.gold.is_some()).count();
+            outputs.count("gold rows in the queue, unmarked", rows, None);
         }
         if skipped > 0 {
             outputs.count("verified before, not queued again", skipped, None);
@@ -175,100 +184,148 @@ impl Node for QueueNode {
     }
 }
 
-/// The batch: suspicious records in their order, with control rows in places that tell nothing.
+/// Rows that are queued whatever their labels look like.
+struct Others<'a> {
+    control: Option<Table<'a>>,
+    gold: Option<Table<'a>>,
+}
+
+/// A row on its way into the batch.
+struct Place<'a> {
+    /// Where it stands; among equals, suspicious records come first.
+    at: usize,
+    id: &'a str,
+    table: &'a Table<'a>,
+    row: usize,
+    /// `None` for a suspicious record.
+    origin: Option<Origin>,
+}
+
+/// The batch: suspicious records in their order, with the others in places that tell nothing.
 fn items(
     table: &Table<'_>,
     order: &[usize],
-    control: Option<&Table<'_>>,
+    others: &Others<'_>,
     verified: &HashSet<(String, String)>,
     taxonomy_version: Option<&String>,
 ) -> Vec<NewItem> {
-    let drawn = control.map(|control| control.order(verified)).unwrap_or_default();
-    let drawn: Vec<(&Table<'_>, usize)> =
-        control.into_iter().flat_map(|table| drawn.iter().map(move |row| (table, *row))).collect();
-    let drawn_ids: BTreeSet<&str> = drawn.iter().map(|(table, row)| table.id(*row)).collect();
-    let suspicious_ids: BTreeSet<&str> = order.iter().map(|row| table.id(*row)).collect();
-    let total =
-        order.len() + drawn.iter().filter(|d| !suspicious_ids.contains(d.0.id(d.1))).count();
-    // A suspicious record keeps its place; a control row gets one that follows from its id.
-    let mut places: Vec<(usize, bool, &str, &Table<'_>, usize)> = Vec::with_capacity(total);
-    for (place, row) in order.iter().enumerate() {
-        let id = table.id(*row);
+    let suspicious: BTreeSet<&str> = order.iter().map(|row| table.id(*row)).collect();
+    let mut drawn: BTreeSet<&str> = BTreeSet::new();
+    let mut places: Vec<Place<'_>> = Vec::new();
+    if let Some(control) = &others.control {
+        for row in control.order(|row| control.is_open(row, verified)) {
+            drawn.insert(control.id(row));
+            places.push(control.place(row, origin(control, row, table, order)));
+        }
+    }
+    // A record that is in question needs a decision; an answer would be none.
+    if let Some(gold) = &others.gold {
+        let free = |row: &usize| !drawn.contains(gold.id(*row));
+        for row in gold.order(|_| true).into_iter().filter(free) {
+            let right = gold.rights.and_then(|rights| rights.get(row));
+            let origin = Origin { gold: right.map(str::to_owned), ..Origin::default() };
+            places.push(gold.place(row, origin));
+        }
+    }
+    places.retain(|place| !suspicious.contains(place.id));
+    let total = order.len() + places.len();
+    for place in &mut places {
+        place.at %= total.max(1);
+    }
+    places.extend(order.iter().enumerate().map(|(n, row)| Place {
         // Spread over the whole length, so that the last places are no control rows either.
-        places.push((place * total / order.len().max(1), false, id, table, *row));
-    }
-    for (table, row) in drawn.iter().filter(|d| !suspicious_ids.contains(d.0.id(d.1))) {
-        let id = table.id(*row);
-        let draw = engine::Digest::of(format!("place\n{id}").as_bytes());
-        let draw = u64::from_le_bytes(draw.as_bytes()[..8].try_into().expect("eight bytes"));
-        places.push(((draw % total.max(1) as u64) as usize, true, id, table, *row));
-    }
-    places.sort_by_key(|place| (place.0, place.1, place.2));
-    let item = |(n, place): (usize, &(usize, bool, &str, &Table<'_>, usize))| {
-        let (_, only_control, id, table, row) = place;
-        let mut item = table.item(*row, n as u32 + 1, taxonomy_version.cloned());
-        item.origin.control = drawn_ids.contains(id);
-        if *only_control {
-            item.origin.lane = None;
+        at: n * total / order.len().max(1),
+        id: table.id(*row),
+        table,
+        row: *row,
+        origin: None,
+    }));
+    places.sort_by_key(|place| (place.at, place.origin.is_some(), place.id));
+    // Where the suspicious have no reason of their own, none of the others may stand out by one.
+    let told = table.reasons.is_some();
+    let item = |(n, place): (usize, Place<'_>)| {
+        let mut item = place.table.item(place.row, told);
+        item.rank = n as u32 + 1;
+        item.taxonomy_version = taxonomy_version.cloned();
+        match place.origin {
+            Some(origin) => item.origin = origin,
+            None => item.origin.control = drawn.contains(place.id),
         }
         item
     };
-    let mut items: Vec<NewItem> = places.iter().enumerate().map(item).collect();
-    items.sort_by_key(|item| item.rank);
-    items
+    places.into_iter().enumerate().map(item).collect()
 }
 
-/// The columns of the suspicious records.
+/// The origin of a control row: what it stands for, less what lanes took out of that.
+fn origin(control: &Table<'_>, row: usize, suspicious: &Table<'_>, order: &[usize]) -> Origin {
+    let stratum = control.strata.and_then(|strata| strata.get(row));
+    let by = control.stratum_by.and_then(|by| by.get(row));
+    let labels = by.and_then(|by| strings(suspicious.frame, by).ok());
+    let among = match (stratum, labels) {
+        (Some(stratum), Some(labels)) => {
+            let is_there = |row: &&usize| labels.get(**row).unwrap_or_default() == stratum;
+            order.iter().filter(is_there).count()
+        }
+        _ => order.len(),
+    };
+    let rows = control.stratum_rows.as_ref().and_then(|rows| rows[row]);
+    Origin {
+        control: true,
+        stratum: stratum.map(str::to_owned),
+        drawn_from: rows.and_then(|rows| u64::try_from(rows - among as i64).ok()),
+        lane_rows: Some(order.len() as u64),
+        ..Origin::default()
+    }
+}
+
+/// The columns of suspicious records, control rows or gold rows.
 struct Table<'a> {
+    frame: &'a DataFrame,
     ids: &'a StringChunked,
     texts: &'a StringChunked,
     originals: &'a StringChunked,
-    givens: &'a StringChunked,
-    proposals: Proposals,
-    predictions: &'a StringChunked,
-    prediction_confidences: Vec<f64>,
+    doubts: Doubts<'a>,
     audit_run_ids: &'a StringChunked,
     model_versions: &'a StringChunked,
-    given_confidences: Vec<f64>,
     folds: Option<Vec<Option<i64>>>,
     /// What lanes say of a record.
     lanes: Option<&'a StringChunked>,
     reasons: Option<&'a StringChunked>,
+    sources: Option<&'a StringChunked>,
+    /// What a control row stands for.
+    strata: Option<&'a StringChunked>,
+    stratum_by: Option<&'a StringChunked>,
+    stratum_rows: Option<Vec<Option<i64>>>,
+    /// The right labels of gold rows.
+    rights: Option<&'a StringChunked>,
     /// High is suspicious.
     suspicion: Vec<f64>,
-    /// Low is suspicious; what is ranked alike is told apart by it.
-    margins: Vec<f64>,
 }
 
 impl<'a> Table<'a> {
     fn read(frame: &'a DataFrame, rank_by: Option<&str>) -> Result<Table<'a>, NodeError> {
-        let proposals = Proposals::read(frame)?;
-        let given_confidences = floats(frame, "given_confidence")?;
-        let margins: Vec<f64> = given_confidences
-            .iter()
-            .zip(&proposals.confidences)
-            .map(|(g, p)| margin(*g, *p))
-            .collect();
+        let doubts = Doubts::read(frame)?;
         let suspicion = match rank_by {
             Some(column) => floats(frame, column)?.into_iter().map(|value| -value).collect(),
-            None => margins.iter().map(|margin| -margin).collect(),
+            None => doubts.scores.iter().map(|score| -score).collect(),
         };
         Ok(Table {
+            frame,
             ids: strings(frame, "record_id")?,
             texts: strings(frame, "text")?,
             originals: strings(frame, "original_label")?,
-            givens: strings(frame, "given_label")?,
-            proposals,
-            predictions: strings(frame, "predicted_label")?,
-            prediction_confidences: floats(frame, "prediction_confidence")?,
+            doubts,
             audit_run_ids: strings(frame, "audit_run_id")?,
             model_versions: strings(frame, "model_version")?,
             folds: integers(frame, "fold_id").ok(),
             lanes: strings(frame, "lane").ok(),
             reasons: strings(frame, "reason").ok(),
-            given_confidences,
+            sources: strings(frame, "label_source").ok(),
+            strata: strings(frame, "stratum").ok(),
+            stratum_by: strings(frame, "stratum_by").ok(),
+            stratum_rows: integers(frame, "stratum_rows").ok(),
+            rights: strings(frame, "right_label").ok(),
             suspicion,
-            margins,
         })
     }
 
@@ -276,45 +333,47 @@ impl<'a> Table<'a> {
         self.ids.get(row).unwrap_or_default()
     }
 
-    /// The records that are not verified, the most suspicious first.
-    fn order(&self, verified: &HashSet<(String, String)>) -> Vec<usize> {
-        let mut order: Vec<usize> =
-            (0..self.suspicion.len()).filter(|row| !self.is_verified(*row, verified)).collect();
+    /// The records that are wanted, the most suspicious first.
+    fn order(&self, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.suspicion.len()).filter(|row| wanted(*row)).collect();
         order.sort_by(|a, b| {
             self.suspicion[*b]
                 .total_cmp(&self.suspicion[*a])
-                .then_with(|| self.margins[*a].total_cmp(&self.margins[*b]))
+                .then_with(|| self.doubts.scores[*a].total_cmp(&self.doubts.scores[*b]))
                 .then_with(|| self.id(*a).cmp(self.id(*b)))
         });
         order
     }
 
-    fn is_verified(&self, row: usize, verified: &HashSet<(String, String)>) -> bool {
-        let digest = review_store::text_digest(self.texts.get(row).unwrap_or_default());
-        !verified.is_empty() && verified.contains(&(self.id(row).to_owned(), digest))
-    }
-
-    fn reason(&self, row: usize) -> Reason<'_> {
-        Reason {
-            given: self.givens.get(row).unwrap_or_default(),
-            given_confidence: self.given_confidences[row],
-            predicted: self.predictions.get(row).unwrap_or_default(),
-            confidence: self.prediction_confidences[row],
-            threshold: None,
-            proposed: self.proposals.label(row),
-            proposal_confidence: self.proposals.confidences[row],
+    /// Whether nobody knows the right label of a record: no reviewer and no gold set.
+    fn is_open(&self, row: usize, verified: &HashSet<(String, String)>) -> bool {
+        if self.sources.and_then(|sources| sources.get(row)) == Some("gold") {
+            return false;
         }
+        let digest = || review_store::text_digest(self.texts.get(row).unwrap_or_default());
+        verified.is_empty() || !verified.contains(&(self.id(row).to_owned(), digest()))
     }
 
-    fn item(&self, row: usize, rank: u32, taxonomy_version: Option<String>) -> NewItem {
+    /// A place that follows from the record's id alone.
+    fn place(&self, row: usize, origin: Origin) -> Place<'_> {
+        let id = self.id(row);
+        let draw = engine::Digest::of(format!("place\n{id}").as_bytes());
+        let draw = u64::from_le_bytes(draw.as_bytes()[..8].try_into().expect("eight bytes"));
+        Place { at: draw as usize, id, table: self, row, origin: Some(origin) }
+    }
+
+    /// The item of a suspicious record, without its place. `told`: with the reason in its frame.
+    fn item(&self, row: usize, told: bool) -> NewItem {
         let text = |column: &StringChunked| column.get(row).unwrap_or_default().to_owned();
-        let (given, proposed) = (text(self.givens), self.proposals.label(row).to_owned());
-        let given_confidence = Some(self.given_confidences[row]).filter(|value| !value.is_nan());
-        let confidence = self.proposals.confidences[row];
-        let told = self.reasons.and_then(|reasons| reasons.get(row)).filter(|r| !r.is_empty());
+        let Doubts { given, given_confidence, proposals, .. } = &self.doubts;
+        let (given, proposed) = (text(given), proposals.label(row).to_owned());
+        let given_confidence = Some(given_confidence[row]).filter(|value| !value.is_nan());
+        let confidence = proposals.confidences[row];
+        let told = self.reasons.filter(|_| told).and_then(|reasons| reasons.get(row));
+        let told = told.filter(|reason| !reason.is_empty());
         let reason = match told {
             Some(reason) => reason.to_owned(),
-            None => self.reason(row).to_string(),
+            None => self.doubts.reason(row, None).to_string(),
         };
         let mut categories = vec![(proposed.clone(), confidence)];
         categories.extend(given_confidence.map(|value| (given.clone(), value)));
@@ -326,16 +385,16 @@ impl<'a> Table<'a> {
             proposed_label: proposed,
             prediction_confidence: confidence,
             given_confidence,
-            rank,
+            rank: 0,
             reasons: vec![reason],
             text: text(self.texts),
             categories,
             fold_id: fold.and_then(|fold| u32::try_from(fold).ok()),
             model_version: text(self.model_versions),
-            taxonomy_version,
+            taxonomy_version: None,
             origin: Origin {
                 lane: self.lanes.and_then(|lanes| lanes.get(row)).or(Some(NO_LANE)).map(Into::into),
-                control: false,
+                ..Origin::default()
             },
         }
     }

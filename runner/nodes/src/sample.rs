@@ -1,19 +1,22 @@
-//! `sample`: control rows, drawn at random by a hash of their ids, for unbiased estimates.
+//! `sample`: rows that measure an audit: control rows, drawn at random by a hash of their ids, for
+//! unbiased estimates, and gold rows, whose right label is known, for how good reviewers are.
 //!
 //! A draw depends on seed, ids and what is verified alone: the same records are drawn again until
 //! they have a decision, and then the next ones in the order of the hash. So every round's control
-//! rows are a random draw from what nobody had verified, as `estimate` supposes.
+//! rows are a random draw from what nobody had verified, as `estimate` supposes. Gold rows are drawn
+//! in the same way from records whose label is known, less those that somebody answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use engine::{Digest, Inputs, Node, NodeError, Outputs, RunContext};
-use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType};
+use engine::{Artifact, Digest, Inputs, Node, NodeError, Outputs, RunContext};
+use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
 use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::columns::{STRING, booleans, frame_port, strings};
+use crate::columns::{STRING, booleans, floats, frame_port, string_column, strings};
 use crate::kind::{Kind, Making};
+use crate::reasons::{Table, Thresholds};
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -26,50 +29,130 @@ pub(crate) struct Params {
     /// A column of labels; each gets its share of the rows. The whole is the one stratum if absent.
     #[serde(default)]
     stratify_by: Option<String>,
+    /// Gold rows to draw, for the port `gold`.
+    #[serde(default)]
+    gold_rows: u32,
+    /// Whose word is a right label: `gold` for a gold set (`gold` of the node `clean`), `verified` for
+    /// a reviewer's decision, `any` for both.
+    #[serde(default = "default_gold")]
+    gold_from: GoldFrom,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum GoldFrom {
+    Gold,
+    Verified,
+    Any,
+}
+
+impl GoldFrom {
+    fn takes(self, source: &str) -> bool {
+        match source {
+            "gold" => self != GoldFrom::Verified,
+            "correction" | "verified" => self != GoldFrom::Gold,
+            _ => false,
+        }
+    }
 }
 
 fn default_seed() -> u64 {
     42
 }
 
+fn default_gold() -> GoldFrom {
+    GoldFrom::Gold
+}
+
 pub(crate) struct Sample;
+
+/// The port with the gold rows.
+const GOLD: &str = "gold";
+
+/// What gold rows need to know of records.
+const LABELS: [&str; 3] = ["label_source", "given_label", "original_label"];
 
 impl Kind for Sample {
     type Params = Params;
 
     const NAME: &'static str = "sample";
-    const VERSION: u32 = 1;
-    const SUMMARY: &'static str = "Random control rows, the same ones until they are decided.";
+    const VERSION: u32 = 2;
+    const SUMMARY: &'static str = "Random control rows and gold rows, the same until decided.";
 
     fn input_ports() -> Vec<InputPort> {
         let columns = [("record_id", STRING)];
-        vec![frame_port("input", "all records, from a `predict` or `issues`", &columns)]
+        let answered = "answers to gold rows so far, the port `gold` of a `corrections` node";
+        let probabilities = "the port `probabilities` of a `predict` node: how probable labels are \
+                             that were changed, so that their gold rows look like others";
+        let optional = |port: InputPort| InputPort { required: false, ..port };
+        vec![
+            frame_port("input", "all records, from a `predict` or `issues`", &columns),
+            optional(frame_port("answered", answered, &columns)),
+            optional(frame_port("probabilities", probabilities, &columns)),
+        ]
+    }
+
+    fn output_ports() -> Vec<&'static str> {
+        vec!["", GOLD]
     }
 
     fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
         let schema = context.schema("input").cloned().unwrap_or_default();
+        let mut findings = Vec::new();
         if let Some(column) = &params.stratify_by {
-            let message = match schema.get(column) {
-                Some(ColumnType::String) => None,
-                None if schema.open => None,
-                Some(found) => Some(format!("column `{column}` is of type {found}, not string")),
-                None => Some(format!("no column `{column}` here")),
-            };
-            if let Some(message) = message {
-                let finding = Finding::param("/stratify_by", message);
-                let near = plan::did_you_mean(column, schema.names());
-                return Err(vec![match near {
-                    Some(near) => finding.with_hint(format!("did you mean `{near}`?")),
-                    None => finding,
-                }]);
-            }
+            findings.extend(check_stratum(column, &schema));
         }
-        Ok(Checked { outputs: vec![("", PortType::Frame(schema))], ..Checked::default() })
+        if params.gold_rows > 0 {
+            if context.schema("answered").is_none() {
+                let message =
+                    "`gold_rows` needs `answered`, or the same rows would be asked for ever";
+                let finding = Finding::param("/gold_rows", message);
+                findings.push(finding.with_hint("name the port `gold` of the `corrections` node"));
+            }
+            let lacks = |column: &&str| !schema.has(column) && !schema.open;
+            findings.extend(LABELS.into_iter().filter(|column| lacks(column)).map(|column| {
+                let message = format!("`gold_rows` needs the column `{column}` in `input`");
+                Finding::param("/gold_rows", message)
+                    .with_hint("put a `clean` node before `predict`")
+            }));
+        }
+        if !findings.is_empty() {
+            return Err(findings);
+        }
+        let mut shared = schema;
+        if PREDICTED.iter().all(|column| shared.has(column)) {
+            shared.set("reason", ColumnType::String);
+        }
+        let (mut control, mut gold) = (shared.clone(), shared);
+        control.set("stratum", ColumnType::String);
+        control.set("stratum_by", ColumnType::String);
+        control.set("stratum_rows", ColumnType::Integer);
+        gold.set("right_label", ColumnType::String);
+        let outputs = vec![("", PortType::Frame(control)), (GOLD, PortType::Frame(gold))];
+        Ok(Checked { outputs, ..Checked::default() })
     }
 
     fn node(params: Params, _: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {
         Ok(Box::new(SampleNode { params }))
     }
+}
+
+/// Where these are, a row can say why its label may be doubted.
+const PREDICTED: [&str; 4] =
+    ["given_label", "predicted_label", "given_confidence", "prediction_confidence"];
+
+fn check_stratum(column: &str, schema: &Schema) -> Option<Finding> {
+    let message = match schema.get(column) {
+        Some(ColumnType::String) => return None,
+        None if schema.open => return None,
+        Some(found) => format!("column `{column}` is of type {found}, not string"),
+        None => format!("no column `{column}` here"),
+    };
+    let finding = Finding::param("/stratify_by", message);
+    Some(match plan::did_you_mean(column, schema.names()) {
+        Some(near) => finding.with_hint(format!("did you mean `{near}`?")),
+        None => finding,
+    })
 }
 
 /// The records whose labels are in question: an unusable text has no right label.
@@ -85,46 +168,166 @@ struct SampleNode {
 }
 
 impl SampleNode {
-    fn hash(&self, id: &str) -> Digest {
-        let mut bytes = b"sample".to_vec();
+    fn hash(&self, purpose: &str, id: &str) -> Digest {
+        let mut bytes = purpose.as_bytes().to_vec();
         bytes.extend_from_slice(&self.params.seed.to_le_bytes());
         bytes.extend_from_slice(id.as_bytes());
         Digest::of(&bytes)
     }
-}
 
-impl Node for SampleNode {
-    fn run(&self, _: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
-        let frame = inputs.frame("input")?;
+    /// Control rows, with what each was drawn from; and the number of records open to the draw.
+    fn control(&self, frame: &DataFrame) -> Result<(DataFrame, usize), NodeError> {
         let ids = strings(frame, "record_id")?;
         let sources = strings(frame, "label_source").ok();
         let verified = |row: usize| {
             let source = sources.and_then(|sources| sources.get(row));
             source.is_some_and(|source| source != "original")
         };
-        let labels = match &self.params.stratify_by {
-            Some(column) => Some(strings(frame, column)?),
-            None => None,
-        };
+        let by = self.params.stratify_by.as_deref();
+        let labels = by.map(|column| strings(frame, column)).transpose()?;
         let mut strata: BTreeMap<&str, Vec<(Digest, usize)>> = BTreeMap::new();
         for (row, eligible) in in_question(frame).into_iter().enumerate() {
             if eligible && !verified(row) {
                 let stratum = labels.and_then(|labels| labels.get(row)).unwrap_or_default();
-                let hash = self.hash(ids.get(row).unwrap_or_default());
+                let hash = self.hash("sample", ids.get(row).unwrap_or_default());
                 strata.entry(stratum).or_default().push((hash, row));
             }
         }
         let sizes: Vec<usize> = strata.values().map(Vec::len).collect();
         let open: usize = sizes.iter().sum();
-        let mut chosen = vec![false; frame.height()];
         let wanted = (self.params.rows as usize).min(open);
-        for (mut rows, share) in strata.into_values().zip(shares(&sizes, wanted)) {
+        let mut drawn: BTreeMap<usize, (&str, usize)> = BTreeMap::new();
+        for ((stratum, mut rows), share) in strata.into_iter().zip(shares(&sizes, wanted)) {
             rows.sort_unstable();
-            rows.into_iter().take(share).for_each(|(_, row)| chosen[row] = true);
+            let size = rows.len();
+            drawn.extend(rows.into_iter().take(share).map(|(_, row)| (row, (stratum, size))));
         }
-        let mask: BooleanChunked = chosen.iter().map(|chosen| Some(*chosen)).collect();
-        let mut outputs = Outputs::frame(frame.filter(&mask)?);
-        outputs.count("control rows drawn", wanted, Some(open));
+        let mut control = taken(frame, drawn.keys().copied())?;
+        let stratum = drawn.values().map(|(stratum, _)| by.map(|_| *stratum));
+        control.with_column(string_column("stratum", stratum))?;
+        control.with_column(string_column("stratum_by", drawn.values().map(|_| by)))?;
+        let sizes: Vec<i64> = drawn.values().map(|(_, size)| *size as i64).collect();
+        control.with_column(Column::new("stratum_rows".into(), sizes))?;
+        Ok((control, open))
+    }
+
+    /// Gold rows as they looked before their label was known, with the label that is right.
+    fn gold(&self, frame: &DataFrame, inputs: &Inputs) -> Result<Gold, NodeError> {
+        let wanted = self.params.gold_rows as usize;
+        if wanted == 0 {
+            let mut none = taken(frame, std::iter::empty())?;
+            none.with_column(string_column("right_label", std::iter::empty()))?;
+            return Ok(Gold { rows: none, open: 0, recognisable: 0 });
+        }
+        let ids = strings(frame, "record_id")?;
+        let [sources, given, original] = LABELS.map(|name| strings(frame, name));
+        let (sources, given, original) = (sources?, given?, original?);
+        let answered: HashSet<&str> = match inputs.try_frame("answered") {
+            Some(answers) => strings(answers, "record_id")?.iter().flatten().collect(),
+            None => HashSet::new(),
+        };
+        let probabilities = inputs.try_frame("probabilities");
+        let mut recognisable = 0;
+        let mut open: Vec<(Digest, usize)> = Vec::new();
+        for (row, asked) in in_question(frame).into_iter().enumerate() {
+            let id = ids.get(row).unwrap_or_default();
+            let known = self.params.gold_from.takes(sources.get(row).unwrap_or_default());
+            if !asked || !known || given.get(row).is_none() || answered.contains(id) {
+                continue;
+            }
+            // Without the probability of the label it had, its sentence would give it away.
+            if given.get(row) != original.get(row) && probabilities.is_none() {
+                recognisable += 1;
+                continue;
+            }
+            open.push((self.hash(GOLD, id), row));
+        }
+        open.sort_unstable();
+        let left = open.len();
+        let mut chosen: Vec<usize> = open.into_iter().take(wanted).map(|(_, row)| row).collect();
+        chosen.sort_unstable();
+        let mut rows = taken(frame, chosen.into_iter())?;
+        let right = rows.column("given_label")?.clone().with_name("right_label".into());
+        if let Some(probabilities) = probabilities {
+            restore(&mut rows, probabilities)?;
+        }
+        rows.with_column(right)?;
+        Ok(Gold { rows, open: left, recognisable })
+    }
+}
+
+struct Gold {
+    rows: DataFrame,
+    /// Records whose label is known and that nobody answered.
+    open: usize,
+    /// Known records that cannot be asked about without giving them away.
+    recognisable: usize,
+}
+
+fn taken(frame: &DataFrame, rows: impl Iterator<Item = usize>) -> Result<DataFrame, NodeError> {
+    let rows: Vec<IdxSize> = rows.map(|row| row as IdxSize).collect();
+    Ok(frame.take(&IdxCa::from_vec("rows".into(), rows))?)
+}
+
+/// Puts back the original labels, and how probable the model finds them.
+fn restore(rows: &mut DataFrame, probabilities: &DataFrame) -> Result<(), NodeError> {
+    let original = rows.column("original_label")?.clone().with_name("given_label".into());
+    if rows.column("given_confidence").is_ok() {
+        let place: HashMap<&str, usize> = strings(probabilities, "record_id")?
+            .iter()
+            .enumerate()
+            .map(|(row, id)| (id.unwrap_or_default(), row))
+            .collect();
+        let mut confidences = floats(rows, "given_confidence")?;
+        let [ids, given, labels] =
+            ["record_id", "given_label", "original_label"].map(|name| strings(rows, name));
+        let (ids, given, labels) = (ids?, given?, labels?);
+        for (row, confidence) in confidences.iter_mut().enumerate() {
+            let (id, label) = (ids.get(row).unwrap_or_default(), labels.get(row));
+            if given.get(row) == label {
+                continue;
+            }
+            let column = label.and_then(|label| probabilities.column(label).ok());
+            let cell = column.zip(place.get(id)).and_then(|(column, row)| column.get(*row).ok());
+            *confidence = cell.and_then(|cell| cell.extract::<f64>()).unwrap_or(f64::NAN);
+        }
+        let confidences: Vec<Option<f64>> =
+            confidences.into_iter().map(|one| Some(one).filter(|one| !one.is_nan())).collect();
+        rows.with_column(Column::new("given_confidence".into(), confidences))?;
+    }
+    rows.with_column(original)?;
+    Ok(())
+}
+
+impl Node for SampleNode {
+    fn run(&self, _: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
+        let frame = inputs.frame("input")?;
+        let (mut control, open) = self.control(frame)?;
+        let Gold { rows: mut gold, open: known, recognisable } = self.gold(frame, inputs)?;
+        if PREDICTED.iter().all(|column| frame.column(column).is_ok()) {
+            let table = Table::read(frame)?;
+            let thresholds = Thresholds::find(frame, &table);
+            for rows in [&mut control, &mut gold] {
+                let table = Table::read(rows)?;
+                let reason = |row: usize| table.reason(row, Some(&thresholds)).to_string();
+                let reasons: Vec<String> = (0..rows.height()).map(reason).collect();
+                rows.with_column(string_column(
+                    "reason",
+                    reasons.iter().map(|r| Some(r.as_str())),
+                ))?;
+            }
+        }
+        let (drawn, asked) = (control.height(), gold.height());
+        let mut outputs = Outputs::frame(control).with(GOLD, Artifact::Frame(gold));
+        outputs.count("control rows drawn", drawn, Some(open));
+        if self.params.gold_rows > 0 {
+            outputs.count("gold rows drawn, of those that nobody answered", asked, Some(known));
+        }
+        if recognisable > 0 {
+            let text =
+                format!("{recognisable} known records whose label was changed are no gold rows");
+            outputs.warn(text, Some("with `probabilities` they can be shown as they were"));
+        }
         Ok(outputs)
     }
 }

@@ -84,7 +84,62 @@ fn describe(schema: &Value, prefix: &str, error: &jsonschema::ValidationError<'_
             finding.hint = suggestion(&given, options.iter().copied(), "choices");
             vec![finding]
         }
+        ValidationErrorKind::AnyOf { context } => {
+            // A value of the right shape with something wrong inside: that is what to tell.
+            let here = error.instance_path().as_str().len();
+            let inside = |errors: &&Vec<jsonschema::ValidationError<'_>>| {
+                errors.iter().all(|inner| inner.instance_path().as_str().len() > here)
+            };
+            if let Some(errors) = context.iter().find(inside) {
+                return errors.iter().flat_map(|error| describe(schema, prefix, error)).collect();
+            }
+            let choices = choices(schema, schema_at(schema, error.instance_path().as_str()));
+            let message = format!("`{name}` is {}, which is not a choice", error.instance());
+            let mut finding = Finding::param(&pointer, message);
+            let words = choices.iter().filter_map(|choice| choice.trim_matches('`').into());
+            let given = error.instance().as_str().unwrap_or_default();
+            finding.hint = Some(match crate::did_you_mean(given, words) {
+                Some(near) => format!("did you mean `{near}`? choices: {}", choices.join(", ")),
+                None => format!("choices: {}", choices.join(", ")),
+            });
+            vec![finding]
+        }
         _ => vec![Finding::param(&pointer, format!("`{name}`: {error}"))],
+    }
+}
+
+/// The schema of a place of the instance, as far as it can be followed.
+fn schema_at<'a>(schema: &'a Value, instance_pointer: &str) -> &'a Value {
+    let mut here = schema;
+    for part in instance_pointer.split('/').skip(1) {
+        let inner = resolve(schema, here);
+        let next = inner.get("properties").and_then(|properties| properties.get(part));
+        here = next.or_else(|| inner.get("items")).unwrap_or(&Value::Null);
+    }
+    here
+}
+
+/// What a schema lets stand there, in words: `mean`, `log_loss`, a list of numbers.
+fn choices(root: &Value, schema: &Value) -> Vec<String> {
+    let schema = resolve(root, schema);
+    let branches = ["anyOf", "oneOf"].iter().find_map(|key| schema.get(*key)?.as_array());
+    if let Some(branches) = branches {
+        return branches.iter().flat_map(|branch| choices(root, branch)).collect();
+    }
+    let quoted = |value: &Value| value.as_str().map(|word| format!("`{word}`"));
+    if let Some(options) = schema.get("enum").and_then(Value::as_array) {
+        return options.iter().filter_map(quoted).collect();
+    }
+    if let Some(word) = schema.get("const").and_then(quoted) {
+        return vec![word];
+    }
+    let items = schema.get("items").and_then(|items| items.get("type")).and_then(Value::as_str);
+    match (schema.get("type").and_then(Value::as_str), items) {
+        (Some("array"), Some(items)) => vec![format!("a list of {items}s")],
+        (Some("array"), None) => vec!["a list".to_owned()],
+        (Some("object"), _) => vec!["a map".to_owned()],
+        (Some("null") | None, _) => Vec::new(),
+        (Some(kind), _) => vec![format!("a {kind}")],
     }
 }
 

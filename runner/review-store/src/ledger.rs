@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decision::Decision;
 use crate::digest::FieldHasher;
+use crate::origin::{Origin, Purpose};
 
 /// Digest that stands before the first row.
 pub const GENESIS_DIGEST: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -61,18 +62,6 @@ pub struct Shown {
     pub taxonomy_version: Option<String>,
     #[serde(flatten)]
     pub origin: Origin,
-}
-
-/// How an item came into its queue. Kept with its decision and never put before a reviewer, who
-/// must not know a control row from another.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Origin {
-    /// The lane that put the record forward, if one did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lane: Option<String>,
-    /// Whether the record was drawn at random too, for estimates.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub control: bool,
 }
 
 /// The end of the ledger; what is downstream of the ledger depends on this alone.
@@ -152,13 +141,19 @@ pub fn fold(rows: &[LedgerRow]) -> Vec<CurrentDecision> {
     current_rows(rows).into_iter().map(CurrentDecision::from).collect()
 }
 
-/// The rows in effect, by record id.
+/// The rows in effect, by record id; answers to gold rows are never in effect.
 pub fn current_rows(rows: &[LedgerRow]) -> Vec<&LedgerRow> {
-    effective(rows, |row| Entry {
+    standing_rows(rows, Purpose::Review)
+}
+
+/// The last row of each record that was not taken back, among those for this purpose.
+pub(crate) fn standing_rows(rows: &[LedgerRow], purpose: Purpose) -> Vec<&LedgerRow> {
+    effective(rows, purpose, |row| Entry {
         seq: row.seq,
         record_id: &row.record_id,
         decision: row.decision,
         supersedes: row.supersedes,
+        purpose: Purpose::of_shown(&row.shown),
     })
 }
 
@@ -168,13 +163,21 @@ pub(crate) struct Entry<'a> {
     pub(crate) record_id: &'a str,
     pub(crate) decision: Decision,
     pub(crate) supersedes: Option<u64>,
+    pub(crate) purpose: Purpose,
 }
 
 /// The one fold: decisions on a record pile up, undo takes one off, and the top one is in effect.
-pub(crate) fn effective<R>(rows: &[R], entry: impl Fn(&R) -> Entry<'_>) -> Vec<&R> {
+pub(crate) fn effective<R>(
+    rows: &[R],
+    purpose: Purpose,
+    entry: impl Fn(&R) -> Entry<'_>,
+) -> Vec<&R> {
     let mut piles: BTreeMap<&str, Vec<(u64, &R)>> = BTreeMap::new();
     for row in rows {
         let entry = entry(row);
+        if entry.purpose != purpose {
+            continue;
+        }
         let pile = piles.entry(entry.record_id).or_default();
         if entry.decision == Decision::Undo {
             pile.retain(|(seq, _)| Some(*seq) != entry.supersedes);
@@ -197,6 +200,7 @@ pub(crate) struct Standing {
     pub(crate) given_label: String,
     pub(crate) proposed_label: String,
     pub(crate) reviewed_by: String,
+    pub(crate) purpose: Purpose,
 }
 
 impl Standing {
@@ -206,6 +210,7 @@ impl Standing {
             record_id: &self.record_id,
             decision: self.decision,
             supersedes: self.supersedes,
+            purpose: self.purpose,
         }
     }
 
@@ -282,6 +287,11 @@ impl LedgerRow {
         serde_json::from_str(&self.shown).ok()
     }
 
+    /// Whether this is an answer to a gold row, or takes one back.
+    pub fn is_gold(&self) -> bool {
+        Purpose::of_shown(&self.shown) == Purpose::Gold
+    }
+
     /// Fills in both digests, as the row after `head`.
     pub(crate) fn chained(mut self, head: &LedgerHead) -> LedgerRow {
         self.seq = head.seq + 1;
@@ -301,6 +311,7 @@ impl LedgerRow {
             given_label: self.given_label.clone(),
             proposed_label: self.proposed_label.clone(),
             reviewed_by: self.reviewed_by.clone(),
+            purpose: Purpose::of_shown(&self.shown),
         }
     }
 

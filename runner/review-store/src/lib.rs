@@ -13,6 +13,7 @@ mod decision;
 mod digest;
 mod ledger;
 mod location;
+mod origin;
 mod record;
 mod sqlite;
 mod store;
@@ -30,10 +31,11 @@ pub use crate::decision::{
 };
 pub use crate::digest::text_digest;
 pub use crate::ledger::{
-    CurrentDecision, Divergence, DivergenceKind, GENESIS_DIGEST, LedgerHead, LedgerRow, Origin,
-    Shown, VerifyReport, current_rows, fold,
+    CurrentDecision, Divergence, DivergenceKind, GENESIS_DIGEST, LedgerHead, LedgerRow, Shown,
+    VerifyReport, current_rows, fold,
 };
 pub use crate::location::{open, open_existing, redacted};
+pub use crate::origin::Origin;
 pub use crate::store::{
     Item, ItemState, NewItem, QueueOutcome, QueueStatus, RecordOutcome, ReviewStore, ReviewerCount,
     Status, StoreError, VerifiedRecord, batch_digest,

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use crate::decision::{Decision, DecisionProblem, NewDecision};
 use crate::digest::FieldHasher;
-use crate::ledger::{LedgerHead, LedgerRow, current_rows};
+use crate::ledger::{LedgerHead, LedgerRow, standing_rows};
+use crate::origin::Purpose;
 use crate::store::{Item, ItemState};
 
 /// Returns the row that `new` appends after `head`, or nothing when the ledger has it already.
@@ -22,20 +23,35 @@ pub(crate) fn next_row(
     if history.iter().any(|row| is_same(row, &new)) {
         return Ok(None);
     }
-    let current = current_rows(history).first().copied();
-    let current_seq = current.map(|row| row.seq);
-    if let Some(stated) = new.supersedes
-        && current_seq != Some(stated)
-    {
-        return Err(DecisionProblem::NotInEffect { stated, current: current_seq });
-    }
-    let row = if new.decision == Decision::Undo {
-        undo_row(&new, current.ok_or(DecisionProblem::NothingToUndo)?)?
+    let standing = |purpose| standing_rows(history, purpose).first().copied();
+    // What can be taken back is what was said last, be it a decision or an answer to a gold row.
+    let last = [standing(Purpose::Review), standing(Purpose::Gold)];
+    let last = last.into_iter().flatten().max_by_key(|row| row.seq);
+    let (current, row) = if new.decision == Decision::Undo {
+        is_current(&new, last)?;
+        (last, undo_row(&new, last.ok_or(DecisionProblem::NothingToUndo)?)?)
     } else {
-        let (item, final_label) = choose_item(&new, items)?;
-        item_row(&new, item, final_label)
+        let chosen = choose_item(&new, items);
+        let current = match &chosen {
+            Ok((item, _)) => standing(item.shown.origin.purpose()),
+            Err(_) => last,
+        };
+        is_current(&new, current)?;
+        let (item, final_label) = chosen?;
+        (current, item_row(&new, item, final_label))
     };
-    Ok(Some(LedgerRow { supersedes: current_seq, ..row }.chained(head)))
+    Ok(Some(LedgerRow { supersedes: current.map(|row| row.seq), ..row }.chained(head)))
+}
+
+/// Checks a statement about what the decision replaces.
+fn is_current(new: &NewDecision, current: Option<&LedgerRow>) -> Result<(), DecisionProblem> {
+    let current = current.map(|row| row.seq);
+    match new.supersedes {
+        Some(stated) if current != Some(stated) => {
+            Err(DecisionProblem::NotInEffect { stated, current })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A final label left out means the one that was filled in then, whatever the item says today.

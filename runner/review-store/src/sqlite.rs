@@ -21,6 +21,7 @@ use crate::decision::{BadDecision, BadDecisions, NewDecision};
 use crate::ledger::{
     ChainWalk, CurrentDecision, LedgerHead, LedgerRow, VerifyReport, effective, fold,
 };
+use crate::origin::Purpose;
 use crate::record::next_row;
 use crate::store::{
     Item, NewItem, QueueOutcome, RecordOutcome, ReviewStore, Status, StoreError, VerifiedRecord,
@@ -163,7 +164,7 @@ impl ReviewStore for SqliteStore {
     fn verified_records(&self) -> Result<Vec<VerifiedRecord>, StoreError> {
         self.read(|tx| {
             let standings = rows::standings(tx)?;
-            let verified = effective(&standings, |standing| standing.entry())
+            let verified = effective(&standings, Purpose::Review, |standing| standing.entry())
                 .into_iter()
                 .filter(|standing| standing.decision.verifies())
                 .map(|standing| VerifiedRecord {

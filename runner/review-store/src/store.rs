@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use crate::decision::{BadDecisions, NewDecision};
 use crate::digest::{FieldHasher, text_digest};
-use crate::ledger::{CurrentDecision, LedgerHead, LedgerRow, Origin, Shown, VerifyReport};
+use crate::ledger::{CurrentDecision, LedgerHead, LedgerRow, Shown, VerifyReport};
+use crate::origin::Origin;
 
 /// A review queue and its ledger. Every method is one transaction: all of it happens or nothing.
 ///
@@ -17,7 +18,8 @@ pub trait ReviewStore: Send + Sync {
 
     /// Makes `items` what the queue asks for; the same batch again changes nothing.
     ///
-    /// A record that is verified with the same text is not queued again. Open items of the queue
+    /// A record that is verified with the same text is not queued again, and a gold row not once it
+    /// is answered: the decision in effect on its record has no say in that. Open items of the queue
     /// that are not in the batch are withdrawn; a later batch may bring them back.
     fn queue_items(
         &self,
@@ -83,7 +85,7 @@ pub struct NewItem {
 
 impl NewItem {
     pub(crate) fn content_digest(&self, audit_run_id: &str) -> String {
-        let mut hasher = FieldHasher::new("relabel item 2");
+        let mut hasher = FieldHasher::new("relabel item 3");
         hasher
             .text(&self.record_id)
             .text(audit_run_id)
@@ -111,6 +113,14 @@ impl NewItem {
             .optional_text(self.taxonomy_version.as_deref())
             .optional_text(self.origin.lane.as_deref())
             .number(u64::from(self.origin.control))
+            .optional_text(self.origin.stratum.as_deref())
+            .optional(self.origin.drawn_from, |hasher, rows| {
+                hasher.number(rows);
+            })
+            .optional(self.origin.lane_rows, |hasher, rows| {
+                hasher.number(rows);
+            })
+            .optional_text(self.origin.gold.as_deref())
             .finish()
     }
 
@@ -155,7 +165,7 @@ pub struct QueueOutcome {
     pub kept: u64,
     /// Open items that the batch no longer asks for.
     pub withdrawn: u64,
-    /// Records not queued because a reviewer has verified this very text.
+    /// Records not queued because a reviewer has verified this very text, or answered it as gold.
     pub skipped_verified: u64,
     /// For [`ReviewStore::holds_batch`].
     pub batch_digest: String,

@@ -1,4 +1,4 @@
-//! `relabel review`: the queue's state, and decisions as CSV.
+//! `relabel review`: the queue's state, what is known of reviewers, and decisions as CSV.
 
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -12,6 +12,8 @@ use crate::args::{Format, PipelineOption};
 use crate::context::{Context, store_url};
 use crate::error::{CliError, Exit};
 use crate::output::{self, Table};
+
+mod people;
 
 /// Shows the review queue, and moves decisions in and out
 #[derive(Debug, clap::Args)]
@@ -31,7 +33,7 @@ struct StoreArgs {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Counts open and decided items, by queue and reviewer
+    /// Counts open and decided items; with a pipeline, what its nodes know of reviewers and of what is left
     Status {
         #[command(flatten)]
         store: StoreArgs,
@@ -63,7 +65,14 @@ enum Command {
 pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     match args.command {
         Command::Status { store } => {
-            status(&open(store, context)?.status(None)?, context.format)?;
+            // A store that is named by itself has no pipeline to ask.
+            let asked = store.store.is_none().then(|| store.pipeline.clone());
+            let counts = open(store, context)?.status(None)?;
+            let known = match asked {
+                Some(pipeline) => people::known(context, pipeline)?,
+                None => Vec::new(),
+            };
+            status(&counts, &known, context.format)?;
         }
         Command::Import { file, store } => import(&file, open(store, context)?.as_ref(), context)?,
         Command::Export { file, history, store } => {
@@ -90,14 +99,20 @@ fn open(args: StoreArgs, context: &Context) -> Result<Box<dyn ReviewStore>, CliE
     })
 }
 
-fn status(status: &Status, format: Format) -> Result<(), CliError> {
+fn status(status: &Status, known: &[people::Known], format: Format) -> Result<(), CliError> {
     if format == Format::Json {
         let mut value = serde_json::to_value(status)
             .map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
         value["schema_version"] = json!(1);
+        value["nodes"] = people::json(known)?;
         output::json(&value);
         return Ok(());
     }
+    counts(status);
+    people::print(known)
+}
+
+fn counts(status: &Status) {
     let header = [
         "queue",
         "open",
@@ -138,7 +153,6 @@ fn status(status: &Status, format: Format) -> Result<(), CliError> {
         }
     }
     output::result(format!("ledger: {} rows, head {}", status.head.seq, status.head.digest));
-    Ok(())
 }
 
 fn import(file: &PathBuf, store: &dyn ReviewStore, context: &Context) -> Result<(), CliError> {

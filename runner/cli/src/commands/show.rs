@@ -1,13 +1,13 @@
 //! `relabel show`: prints a frame from the cache.
 
-use ::plan::HandOn;
+use ::plan::{HandOn, Step};
 use clap::ValueEnum;
-use engine::{Part, read_frame};
+use engine::{OutputRecord, Part, PlannedUnit, UnitRecord, read_frame};
 use polars::prelude::*;
 use serde_json::{Map, Value, json};
 
 use crate::args::{Format, PipelineOption};
-use crate::context::Context;
+use crate::context::{Context, Loaded};
 use crate::error::{CliError, Exit};
 use crate::output::{self, Table};
 
@@ -35,10 +35,9 @@ pub struct Args {
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     let loaded = context.load(&args.pipeline.into())?;
-    let plan = &loaded.plan;
     let (node, port) = ::plan::split_reference(&args.node);
-    let Some(step) = plan.find(node) else {
-        let near = ::plan::did_you_mean(node, plan.steps().map(|step| step.name.as_str()));
+    let Some(step) = loaded.plan.find(node) else {
+        let near = ::plan::did_you_mean(node, loaded.plan.steps().map(|step| step.name.as_str()));
         let error = CliError::usage(format!("no node `{node}` in {}", loaded.name));
         return Err(match near {
             Some(near) => error.with_hint(format!("did you mean `{near}`?")),
@@ -50,12 +49,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
         Some(matrix) if port.is_empty() && matrix.hand_on == HandOn::Nothing => "compare",
         _ => port,
     };
-    let units = context.engine(&loaded).plan(plan, Some(&[step.id]), &[])?;
-    let key = units
-        .iter()
-        .find(|u| u.unit.node == node && u.unit.part == Part::Whole)
-        .and_then(|u| u.key);
-    let record = key.and_then(|key| loaded.cache.record(&key)).ok_or_else(|| {
+    let record = record(context, &loaded, step)?.ok_or_else(|| {
         CliError::usage(format!("`{node}` as it is now is not in the cache"))
             .with_hint(format!("run it first: relabel run {} --select {node}", loaded.name))
     })?;
@@ -64,16 +58,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
         return Err(CliError::usage(format!("`{node}` has no port `{port}`"))
             .with_hint(format!("ports: `{}`", ports.join("`, `"))));
     };
-    let bytes = loaded
-        .cache
-        .read_blob(out)
-        .map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
     if out.rows.is_none() {
         output::result(format!("a model of {} bytes, digest {}", out.bytes, out.blob));
         return Ok(Exit::Done);
     }
-    let frame =
-        read_frame(&bytes).map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
+    let frame = read(&loaded, out)?;
     let height = frame.height();
     let frame = if args.limit == 0 { frame } else { frame.head(Some(args.limit)) };
     let shape = match context.format {
@@ -88,27 +77,42 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
+/// What the cache holds of a step as it is now.
+fn record(context: &Context, loaded: &Loaded, step: &Step) -> Result<Option<UnitRecord>, CliError> {
+    let units = context.engine(loaded).plan(&loaded.plan, Some(&[step.id]), &[])?;
+    let whole = |unit: &&PlannedUnit| unit.unit.node == step.name && unit.unit.part == Part::Whole;
+    let key = units.iter().find(whole).and_then(|unit| unit.key);
+    Ok(key.and_then(|key| loaded.cache.record(&key)))
+}
+
+fn read(loaded: &Loaded, out: &OutputRecord) -> Result<DataFrame, CliError> {
+    let bytes = loaded
+        .cache
+        .read_blob(out)
+        .map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
+    read_frame(&bytes).map_err(|error| CliError::new(Exit::Internal, error.to_string()))
+}
+
+/// The frame on a port of a step, if the cache has it as it is now.
+pub(super) fn cached(
+    context: &Context,
+    loaded: &Loaded,
+    step: &Step,
+    port: &str,
+) -> Result<Option<DataFrame>, CliError> {
+    let record = record(context, loaded, step)?;
+    let out = record.as_ref().and_then(|record| record.output(port));
+    out.map(|out| read(loaded, out)).transpose()
+}
+
 fn print(frame: &DataFrame, shape: Shape) -> Result<(), CliError> {
-    let internal = |error: PolarsError| CliError::new(Exit::Internal, error.to_string());
-    let names: Vec<&str> = frame.columns().iter().map(|column| column.name().as_str()).collect();
-    let texts = frame
-        .columns()
-        .iter()
-        .map(|column| Ok(column.cast(&DataType::String)?.str()?.clone()))
-        .collect::<PolarsResult<Vec<StringChunked>>>()
-        .map_err(internal)?;
     match shape {
-        Shape::Table => {
-            let mut table = Table::new(&names);
-            for row in 0..frame.height() {
-                table.row(texts.iter().map(|column| short(column.get(row))));
-            }
-            output::result(table.render());
-        }
+        Shape::Table => output::result(table(frame)?.render()),
         Shape::Csv => {
+            let texts = texts(frame)?;
             let mut writer = csv::Writer::from_writer(Vec::new());
             let fail = |error: csv::Error| CliError::new(Exit::Internal, error.to_string());
-            writer.write_record(&names).map_err(fail)?;
+            writer.write_record(names(frame)).map_err(fail)?;
             for row in 0..frame.height() {
                 let cells = texts.iter().map(|column| column.get(row).unwrap_or_default());
                 writer.write_record(cells).map_err(fail)?;
@@ -118,17 +122,45 @@ fn print(frame: &DataFrame, shape: Shape) -> Result<(), CliError> {
                 .map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
             output::result_bytes(&bytes);
         }
-        Shape::Json => {
-            for row in 0..frame.height() {
-                let mut line = Map::new();
-                for (column, texts) in frame.columns().iter().zip(&texts) {
-                    line.insert(column.name().to_string(), value(texts.get(row), column.dtype()));
-                }
-                output::json(&Value::Object(line));
-            }
-        }
+        Shape::Json => rows(frame)?.iter().for_each(output::json),
     }
     Ok(())
+}
+
+fn names(frame: &DataFrame) -> Vec<&str> {
+    frame.columns().iter().map(|column| column.name().as_str()).collect()
+}
+
+fn texts(frame: &DataFrame) -> Result<Vec<StringChunked>, CliError> {
+    frame
+        .columns()
+        .iter()
+        .map(|column| Ok(column.cast(&DataType::String)?.str()?.clone()))
+        .collect::<PolarsResult<Vec<StringChunked>>>()
+        .map_err(|error| CliError::new(Exit::Internal, error.to_string()))
+}
+
+/// A frame for people.
+pub(super) fn table(frame: &DataFrame) -> Result<Table, CliError> {
+    let texts = texts(frame)?;
+    let mut table = Table::new(&names(frame));
+    for row in 0..frame.height() {
+        table.row(texts.iter().map(|column| short(column.get(row))));
+    }
+    Ok(table)
+}
+
+/// A frame as one object a row.
+pub(super) fn rows(frame: &DataFrame) -> Result<Vec<Value>, CliError> {
+    let texts = texts(frame)?;
+    let row = |row: usize| {
+        let cells = frame.columns().iter().zip(&texts);
+        let cells = cells.map(|(column, texts)| {
+            (column.name().to_string(), value(texts.get(row), column.dtype()))
+        });
+        Value::Object(cells.collect::<Map<String, Value>>())
+    };
+    Ok((0..frame.height()).map(row).collect())
 }
 
 fn value(text: Option<&str>, dtype: &DataType) -> Value {

@@ -6,16 +6,15 @@
 use std::collections::BTreeSet;
 
 use engine::{NodeError, Outputs};
-use label_issues::{MISSING, class_thresholds, is_confident};
 use plan::{ColumnType, Finding, Schema, World};
 use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::condition;
-use crate::columns::{booleans, floats, string_column, strings};
-use crate::decisions::{Learnt, Reason, margin};
-use crate::proposals::Proposals;
+use crate::columns::{floats, string_column, strings};
+use crate::decisions::{LEARNT, Learnt};
+use crate::reasons::{Table, Thresholds};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -44,7 +43,8 @@ pub(super) struct Lane {
     #[schemars(range(min = 1))]
     budget: Option<u32>,
     /// Column whose lowest values come first under a budget, or `expected_quality`, which is learnt
-    /// from `decisions`; the margin between given and proposed label when absent.
+    /// from `decisions`. When absent, `label_quality` where it is a `label_posterior`, else the margin
+    /// between the confidences of given and proposed label.
     #[serde(default)]
     rank_by: Option<String>,
 }
@@ -88,9 +88,6 @@ const PREDICTION: [(&str, ColumnType); 4] = [
     ("given_confidence", ColumnType::Float),
     ("prediction_confidence", ColumnType::Float),
 ];
-
-/// The column that decisions teach: how likely the given label is right. Low is suspicious.
-pub(super) const LEARNT: &str = "expected_quality";
 
 /// Checks every lane against the columns of the input; `learns` from decisions or not.
 pub(super) fn check(
@@ -148,89 +145,6 @@ fn lacking(schema: &Schema) -> Vec<&'static str> {
     wanted.map(|(name, _)| *name).collect()
 }
 
-/// What the input says of each record, as far as lanes look at it.
-struct Table<'a> {
-    ids: Option<&'a StringChunked>,
-    given: &'a StringChunked,
-    predicted: &'a StringChunked,
-    given_confidence: Vec<f64>,
-    confidence: Vec<f64>,
-    proposals: Proposals,
-}
-
-impl<'a> Table<'a> {
-    fn read(frame: &'a DataFrame) -> Result<Table<'a>, NodeError> {
-        Ok(Table {
-            ids: strings(frame, "record_id").ok(),
-            given: strings(frame, "given_label")?,
-            predicted: strings(frame, "predicted_label")?,
-            given_confidence: floats(frame, "given_confidence")?,
-            confidence: floats(frame, "prediction_confidence")?,
-            proposals: Proposals::read(frame)?,
-        })
-    }
-
-    fn margin(&self, row: usize) -> f64 {
-        margin(self.given_confidence[row], self.proposals.confidences[row])
-    }
-
-    fn labels(&self, row: usize) -> (&str, &str) {
-        let text = |column: &'a StringChunked| column.get(row).unwrap_or_default();
-        (text(self.given), text(self.predicted))
-    }
-
-    fn reason(&self, row: usize, threshold: Option<f64>) -> String {
-        let (given, predicted) = self.labels(row);
-        let reason = Reason {
-            given,
-            given_confidence: self.given_confidence[row],
-            predicted,
-            confidence: self.confidence[row],
-            threshold,
-            proposed: self.proposals.label(row),
-            proposal_confidence: self.proposals.confidences[row],
-        };
-        reason.to_string()
-    }
-}
-
-/// The mean probability of each label over the valid records that carry it. Labels are those after
-/// corrections, so what reviewers have said moves the thresholds.
-struct Thresholds<'a> {
-    names: Vec<&'a str>,
-    values: Vec<Option<f64>>,
-}
-
-impl<'a> Thresholds<'a> {
-    fn find(frame: &DataFrame, table: &'a Table<'_>) -> Thresholds<'a> {
-        let valid = booleans(frame, "text_valid").ok();
-        let names: BTreeSet<&str> = table.given.iter().flatten().collect();
-        let names: Vec<&str> = names.into_iter().collect();
-        let labels: Vec<u32> = table
-            .given
-            .iter()
-            .enumerate()
-            .map(|(row, label)| {
-                let usable = valid.is_none_or(|valid| valid.get(row) == Some(true));
-                let label = label.filter(|_| usable);
-                label
-                    .and_then(|label| names.binary_search(&label).ok())
-                    .map_or(MISSING, |n| n as u32)
-            })
-            .collect();
-        let values = class_thresholds(&labels, &table.given_confidence, names.len());
-        Thresholds { names, values }
-    }
-
-    /// The threshold of a record's prediction if that disagrees and reaches it.
-    fn reached(&self, table: &Table<'_>, row: usize) -> Option<f64> {
-        let (given, predicted) = table.labels(row);
-        let threshold = self.values[self.names.binary_search(&predicted).ok()?]?;
-        let confident = is_confident(table.confidence[row], threshold);
-        (predicted != given && confident).then_some(threshold)
-    }
-}
-
 /// Which lane took each record, and why.
 struct Taken {
     lane: Vec<Option<usize>>,
@@ -261,7 +175,7 @@ pub(super) fn take(
     let table = Table::read(frame).ok();
     let thresholds = table.as_ref().map(|table| Thresholds::find(frame, table));
     let height = frame.height();
-    let learnt = decisions.map(Learnt::read).transpose()?;
+    let learnt = decisions.map(|decisions| Learnt::read(decisions, frame)).transpose()?;
     let wrong = match (&learnt, &table) {
         (Some(learnt), Some(table)) => Some(chances(learnt, table, &open)),
         _ => None,
@@ -270,10 +184,10 @@ pub(super) fn take(
     for (n, lane) in lanes.iter().enumerate() {
         let (table, thresholds) = (table.as_ref(), thresholds.as_ref());
         let choice = Choice { lane, frame, table, thresholds, wrong: wrong.as_deref() };
-        for (place, (row, threshold)) in choice.rows(&open)?.into_iter().enumerate() {
+        for row in choice.rows(&open)? {
             open[row] = false;
             taken.lane[row] = Some(n);
-            taken.reason[row] = choice.reason(row, threshold, place);
+            taken.reason[row] = choice.reason(row);
         }
     }
     for (n, lane) in lanes.iter().enumerate() {
@@ -294,8 +208,8 @@ pub(super) fn take(
 /// How likely each open record has a wrong label; 0 for the others.
 fn chances(learnt: &Learnt, table: &Table<'_>, open: &[bool]) -> Vec<f64> {
     let chance = |(row, open): (usize, &bool)| {
-        let (given, proposed) = (table.labels(row).0, table.proposals.label(row));
-        if *open { learnt.wrong(given, proposed, table.margin(row)) } else { 0.0 }
+        let (given, proposed) = table.pair(row);
+        if *open { learnt.wrong(given, proposed, table.scores[row]) } else { 0.0 }
     };
     open.iter().enumerate().map(chance).collect()
 }
@@ -338,41 +252,34 @@ struct Choice<'a> {
 }
 
 impl Choice<'_> {
-    /// The records the lane takes, with the threshold that a prediction reached; the best first
-    /// under a budget.
-    fn rows(&self, open: &[bool]) -> Result<Vec<(usize, Option<f64>)>, NodeError> {
+    /// The records the lane takes; the best first under a budget.
+    fn rows(&self, open: &[bool]) -> Result<Vec<usize>, NodeError> {
         let holds = match &self.lane.condition {
             Some(condition) => Some(condition::evaluate(self.frame, condition)?),
             None => None,
         };
-        let mut rows = Vec::new();
-        for row in (0..open.len()).filter(|row| open[*row]) {
-            if holds.as_ref().is_some_and(|holds| !holds[row]) {
-                continue;
+        let reached = match (self.lane.rule, self.table.zip(self.thresholds)) {
+            (Rule::Adaptive, None) => {
+                let message = "`adaptive` needs the columns of a `predict` node";
+                return Err(NodeError::input(message));
             }
-            let threshold = match (self.lane.rule, self.table, self.thresholds) {
-                (Rule::Adaptive, Some(table), Some(thresholds)) => {
-                    match thresholds.reached(table, row) {
-                        None => continue,
-                        threshold => threshold,
-                    }
-                }
-                (Rule::Adaptive, ..) => {
-                    let message = "`adaptive` needs the columns of a `predict` node";
-                    return Err(NodeError::input(message));
-                }
-                _ => None,
-            };
-            rows.push((row, threshold));
-        }
+            (Rule::Adaptive, both) => both,
+            _ => None,
+        };
+        let takes = |row: &usize| {
+            open[*row]
+                && holds.as_ref().is_none_or(|holds| holds[*row])
+                && reached.is_none_or(|(table, thresholds)| thresholds.reached(table, *row))
+        };
+        let mut rows: Vec<usize> = (0..open.len()).filter(takes).collect();
         if let Some(budget) = self.lane.budget {
             let ranks = self.ranks()?;
             let ids = self.table.and_then(|table| table.ids);
             let id = |row: usize| ids.and_then(|ids| ids.get(row));
-            let margin = |row: usize| self.table.map_or(0.0, |table| table.margin(row));
-            rows.sort_by(|(a, _), (b, _)| {
+            let score = |row: usize| self.table.map_or(0.0, |table| table.scores[row]);
+            rows.sort_by(|a, b| {
                 let ranks = ranks[*a].total_cmp(&ranks[*b]);
-                let ranks = ranks.then_with(|| margin(*a).total_cmp(&margin(*b)));
+                let ranks = ranks.then_with(|| score(*a).total_cmp(&score(*b)));
                 ranks.then_with(|| id(*a).cmp(&id(*b)))
             });
             rows.truncate(budget as usize);
@@ -387,7 +294,7 @@ impl Choice<'_> {
                 self.wrong.unwrap_or_default().iter().map(|wrong| 1.0 - wrong).collect()
             }
             (Some(column), _) => floats(self.frame, column)?,
-            (None, Some(table)) => (0..self.frame.height()).map(|row| table.margin(row)).collect(),
+            (None, Some(table)) => table.scores.clone(),
             (None, None) => {
                 let message = format!("lane `{}` has nothing to rank by", self.lane.name);
                 return Err(NodeError::input(message).with_hint("name a column in `rank_by`"));
@@ -400,16 +307,11 @@ impl Choice<'_> {
         Ok(ranks)
     }
 
-    fn reason(&self, row: usize, threshold: Option<f64>, place: usize) -> String {
-        let base = self.table.map(|table| table.reason(row, threshold));
-        let more = match (self.lane.rule, &self.lane.condition, self.lane.budget) {
-            (Rule::Strict, Some(condition), _) if base.is_none() => Some(condition.clone()),
-            (Rule::Ranked, _, Some(budget)) => {
-                let by = self.lane.rank_by.as_deref().unwrap_or("margin");
-                Some(format!("place {} of {budget} by `{by}`", place + 1))
-            }
-            _ => None,
-        };
-        base.into_iter().chain(more).collect::<Vec<_>>().join("; ")
+    /// The sentence that items of every origin have; the lane's condition where nothing is predicted.
+    fn reason(&self, row: usize) -> String {
+        match self.table.zip(self.thresholds) {
+            Some((table, thresholds)) => table.reason(row, Some(thresholds)).to_string(),
+            None => self.lane.condition.clone().unwrap_or_default(),
+        }
     }
 }

@@ -14,9 +14,6 @@ use crate::columns::strings;
 /// Columns of a `clean` node that say what is verified.
 const COLUMNS: [&str; 2] = ["label_source", "original_label"];
 
-/// The column with what is said of original labels.
-pub(super) const ORIGINAL_QUALITY: &str = "original_quality";
-
 /// Whether there will be that column.
 pub(super) fn knows_originals(schema: &Schema) -> bool {
     COLUMNS.iter().all(|name| schema.get(name).is_some())

@@ -33,7 +33,8 @@ pub(super) fn weights(frame: &DataFrame, weight: f64) -> Option<Vec<f32>> {
         return None;
     }
     let sources = strings(frame, SOURCE).ok()?;
-    let verified = |source: Option<&str>| matches!(source, Some("correction" | "verified"));
+    let verified =
+        |source: Option<&str>| matches!(source, Some("correction" | "verified" | "gold"));
     let weight_of = |source| if verified(source) { weight as f32 } else { 1.0 };
     let weights: Vec<f32> = sources.iter().map(weight_of).collect();
     weights.iter().any(|weight| *weight != 1.0).then_some(weights)

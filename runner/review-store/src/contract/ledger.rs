@@ -37,16 +37,23 @@ pub(crate) fn rows_carry_what_was_shown(opener: &impl Opener) {
 
 pub(crate) fn rows_carry_how_their_item_came(opener: &impl Opener) {
     let store = opener.connect();
-    let origin = Origin { lane: Some("strict".to_owned()), control: true };
+    let origin = Origin {
+        lane: Some("strict".to_owned()),
+        control: true,
+        stratum: Some("given".to_owned()),
+        drawn_from: Some(4000),
+        lane_rows: Some(250),
+        gold: None,
+    };
     let both = NewItem { origin: origin.clone(), ..item("r1") };
     assert_eq!(queue(&*store, "run-a", &[both.clone(), item("r2")]), [2, 0, 0, 0, 0]);
-    let control = NewItem { origin: Origin { lane: None, control: true }, ..item("r2") };
+    let control = NewItem { origin: Origin { control: true, ..Origin::default() }, ..item("r2") };
     assert_eq!(queue(&*store, "run-a", &[both, control]), [0, 1, 1, 0, 0]);
     assert_eq!(store.item(QUEUE, "r1").unwrap().unwrap().shown.origin, origin);
     record(&*store, &[decision("r1", Decision::Accept, 0), decision("r2", Decision::Keep, 1)]);
     let shown: Vec<Origin> =
         store.ledger().unwrap().iter().map(|row| row.shown().unwrap().origin).collect();
-    assert_eq!(shown, [origin, Origin { lane: None, control: true }]);
+    assert_eq!(shown, [origin, Origin { control: true, ..Origin::default() }]);
 }
 
 pub(crate) fn a_bad_decision_stops_the_whole_batch(opener: &impl Opener) {

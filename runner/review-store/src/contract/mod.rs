@@ -3,6 +3,7 @@
 //! A backend invokes [`contract_tests!`] with its [`Opener`], and [`shared_contract_tests!`] too
 //! if several connections can have one store open.
 
+pub(crate) mod gold;
 pub(crate) mod ledger;
 pub(crate) mod model;
 pub(crate) mod queue;
@@ -61,6 +62,9 @@ macro_rules! contract_tests {
             ledger::the_chain_verifies,
             ledger::exported_decisions_make_an_equal_store,
             ledger::exported_history_makes_an_equal_store,
+            gold::answers_to_gold_rows_are_never_in_effect,
+            gold::a_verified_record_may_be_gold,
+            gold::no_text_makes_a_row_gold,
             model::random_use_agrees_with_the_model,
         }
     };

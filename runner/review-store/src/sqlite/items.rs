@@ -6,8 +6,9 @@ use rusqlite::{OptionalExtension, Row, Transaction, named_params};
 use serde::de::DeserializeOwned;
 
 use super::Failure;
-use super::rows::{number, optional_number, standings};
-use crate::ledger::{LedgerRow, Origin, Shown, Standing, current_rows, effective};
+use super::rows::{number, optional_number, signed, standings};
+use crate::ledger::{LedgerRow, Shown, Standing, effective, standing_rows};
+use crate::origin::{Origin, Purpose};
 use crate::store::{Item, ItemState, NewItem, QueueOutcome, StoreError, batch_digest};
 
 pub(super) fn queue_items(
@@ -21,14 +22,14 @@ pub(super) fn queue_items(
     })?;
     let digest = batch_digest(queue, audit_run_id, items);
     let standings = standings(tx)?;
-    let standings = by_record(&standings);
+    let standings = Standings::of(&standings);
     let stored = stored_items(tx, queue)?;
     let batch_seq = enter_batch(tx, queue, audit_run_id, &digest)?;
 
     let mut outcome = QueueOutcome { batch_digest: digest, ..QueueOutcome::default() };
     for item in items {
         let verified = standings
-            .get(item.record_id.as_str())
+            .get(item.origin.purpose(), &item.record_id)
             .is_some_and(|standing| standing.verifies(&item.text_digest()));
         let content_digest = item.content_digest(audit_run_id);
         match stored.get(&item.record_id) {
@@ -51,7 +52,7 @@ pub(super) fn queue_items(
     let batch: HashSet<&str> = items.iter().map(|item| item.record_id.as_str()).collect();
     for (record_id, stored) in &stored {
         let decided = standings
-            .get(record_id.as_str())
+            .get(stored.purpose, record_id)
             .is_some_and(|standing| standing.covers(&stored.audit_run_id, &stored.text_digest));
         if !stored.withdrawn && !decided && !batch.contains(record_id.as_str()) {
             withdraw(tx, queue, record_id)?;
@@ -76,12 +77,27 @@ fn check_batch(queue: &str, items: &[NewItem]) -> Result<(), String> {
     }
 }
 
-/// The decision in effect on each record.
-pub(super) fn by_record(standings: &[Standing]) -> HashMap<&str, &Standing> {
-    effective(standings, Standing::entry)
-        .into_iter()
-        .map(|standing| (standing.record_id.as_str(), standing))
-        .collect()
+/// The decision in effect on each record, and the answer that stands to each gold row.
+pub(super) struct Standings<'a>(HashMap<(Purpose, &'a str), &'a Standing>);
+
+impl<'a> Standings<'a> {
+    pub(super) fn of(standings: &'a [Standing]) -> Standings<'a> {
+        let piles = [Purpose::Review, Purpose::Gold].into_iter().flat_map(|purpose| {
+            let standing = effective(standings, purpose, Standing::entry);
+            standing.into_iter().map(move |one| ((purpose, one.record_id.as_str()), one))
+        });
+        Standings(piles.collect())
+    }
+
+    pub(super) fn get(&self, purpose: Purpose, record_id: &str) -> Option<&'a Standing> {
+        self.0.get(&(purpose, record_id)).copied()
+    }
+}
+
+/// What an item is for.
+pub(super) fn purpose(row: &Row<'_>) -> Result<Purpose, Failure> {
+    let gold: Option<String> = row.get("gold")?;
+    Ok(if gold.is_some() { Purpose::Gold } else { Purpose::Review })
 }
 
 /// What is known of an item before a batch comes in.
@@ -91,6 +107,7 @@ struct StoredItem {
     text_digest: String,
     batch_seq: i64,
     withdrawn: bool,
+    purpose: Purpose,
 }
 
 fn stored_items(
@@ -98,7 +115,7 @@ fn stored_items(
     queue: &str,
 ) -> Result<BTreeMap<String, StoredItem>, Failure> {
     let mut statement = tx.prepare_cached(
-        "SELECT record_id, content_digest, audit_run_id, text_digest, batch_seq, withdrawn
+        "SELECT record_id, content_digest, audit_run_id, text_digest, batch_seq, withdrawn, gold
          FROM items WHERE queue = ?1",
     )?;
     let mut rows = statement.query([queue])?;
@@ -110,6 +127,7 @@ fn stored_items(
             text_digest: row.get("text_digest")?,
             batch_seq: row.get("batch_seq")?,
             withdrawn: row.get("withdrawn")?,
+            purpose: purpose(row)?,
         };
         items.insert(row.get("record_id")?, item);
     }
@@ -183,13 +201,13 @@ fn upsert(
         "INSERT OR REPLACE INTO items (
             queue, record_id, audit_run_id, original_label, given_label, proposed_label,
             prediction_confidence, given_confidence, rank, reasons, text_digest, categories,
-            fold_id, model_version, taxonomy_version, lane, control, content_digest, batch_seq,
-            withdrawn
+            fold_id, model_version, taxonomy_version, lane, control, stratum, drawn_from,
+            lane_rows, gold, content_digest, batch_seq, withdrawn
          ) VALUES (
             :queue, :record_id, :audit_run_id, :original_label, :given_label, :proposed_label,
             :prediction_confidence, :given_confidence, :rank, :reasons, :text_digest, :categories,
-            :fold_id, :model_version, :taxonomy_version, :lane, :control, :content_digest,
-            :batch_seq, 0
+            :fold_id, :model_version, :taxonomy_version, :lane, :control, :stratum, :drawn_from,
+            :lane_rows, :gold, :content_digest, :batch_seq, 0
          )",
     )?
     .execute(named_params! {
@@ -210,6 +228,10 @@ fn upsert(
         ":taxonomy_version": item.taxonomy_version,
         ":lane": item.origin.lane,
         ":control": item.origin.control,
+        ":stratum": item.origin.stratum,
+        ":drawn_from": item.origin.drawn_from.map(signed),
+        ":lane_rows": item.origin.lane_rows.map(signed),
+        ":gold": item.origin.gold,
         ":content_digest": content_digest,
         ":batch_seq": batch_seq,
     })?;
@@ -228,7 +250,7 @@ pub(super) fn open_items(
     limit: Option<usize>,
 ) -> Result<Vec<Item>, Failure> {
     let standings = standings(tx)?;
-    let standings = by_record(&standings);
+    let standings = Standings::of(&standings);
     let mut statement = tx.prepare_cached(
         "SELECT items.*, text FROM items JOIN texts USING (text_digest)
          WHERE queue = ?1 AND NOT withdrawn ORDER BY rank, record_id",
@@ -240,8 +262,8 @@ pub(super) fn open_items(
         && let Some(row) = rows.next()?
     {
         let record_id: String = row.get("record_id")?;
+        let standing = standings.get(purpose(row)?, &record_id);
         let item = read_item(row, |audit_run_id, text_digest| {
-            let standing = standings.get(record_id.as_str());
             standing.is_some_and(|standing| standing.covers(audit_run_id, text_digest))
         })?;
         if item.state == ItemState::Open {
@@ -257,7 +279,8 @@ pub(super) fn items_of_record(
     record_id: &str,
     history: &[LedgerRow],
 ) -> Result<Vec<Item>, Failure> {
-    let current = current_rows(history).first().map(|row| row.standing());
+    let current = |purpose| standing_rows(history, purpose).first().map(|row| row.standing());
+    let (review, gold) = (current(Purpose::Review), current(Purpose::Gold));
     let mut statement = tx.prepare_cached(
         "SELECT items.*, text FROM items JOIN texts USING (text_digest)
          WHERE record_id = ?1 ORDER BY batch_seq DESC, queue",
@@ -265,6 +288,10 @@ pub(super) fn items_of_record(
     let mut rows = statement.query([record_id])?;
     let mut items = Vec::new();
     while let Some(row) = rows.next()? {
+        let current = match purpose(row)? {
+            Purpose::Review => &review,
+            Purpose::Gold => &gold,
+        };
         items.push(read_item(row, |audit_run_id, text_digest| {
             current.as_ref().is_some_and(|standing| standing.covers(audit_run_id, text_digest))
         })?);
@@ -301,7 +328,14 @@ fn read_item(row: &Row<'_>, decided: impl Fn(&str, &str) -> bool) -> Result<Item
             categories: json(row, "categories")?,
             fold_id: optional_number(row, "fold_id")?,
             taxonomy_version: row.get("taxonomy_version")?,
-            origin: Origin { lane: row.get("lane")?, control: row.get("control")? },
+            origin: Origin {
+                lane: row.get("lane")?,
+                control: row.get("control")?,
+                stratum: row.get("stratum")?,
+                drawn_from: optional_number(row, "drawn_from")?,
+                lane_rows: optional_number(row, "lane_rows")?,
+                gold: row.get("gold")?,
+            },
         },
         state,
     })

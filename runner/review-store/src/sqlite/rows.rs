@@ -8,6 +8,7 @@ use rusqlite::{Row, Transaction, params_from_iter};
 use super::Failure;
 use crate::decision::Decision;
 use crate::ledger::{FIELD_NAMES, LedgerHead, LedgerRow, RawRow, Standing};
+use crate::origin::Purpose;
 
 static COLUMNS: LazyLock<String> =
     LazyLock::new(|| format!("seq, previous_digest, digest, {}", FIELD_NAMES.join(", ")));
@@ -50,7 +51,7 @@ pub(super) fn history(tx: &Transaction<'_>, record_id: &str) -> Result<Vec<Ledge
 pub(super) fn standings(tx: &Transaction<'_>) -> Result<Vec<Standing>, Failure> {
     let mut statement = tx.prepare_cached(
         "SELECT seq, record_id, review_decision, supersedes, audit_run_id, text_digest,
-                given_label, proposed_label, reviewed_by
+                given_label, proposed_label, reviewed_by, shown
          FROM ledger ORDER BY seq",
     )?;
     let mut rows = statement.query([])?;
@@ -66,6 +67,7 @@ pub(super) fn standings(tx: &Transaction<'_>) -> Result<Vec<Standing>, Failure> 
             given_label: row.get("given_label")?,
             proposed_label: row.get("proposed_label")?,
             reviewed_by: row.get("reviewed_by")?,
+            purpose: Purpose::of_shown(row.get_ref("shown")?.as_str().unwrap_or_default()),
         });
     }
     Ok(standings)

@@ -19,9 +19,10 @@ use crate::store::StoreError;
 const APPLICATION_ID: i64 = 0x726c_626c;
 
 /// The schema version is the number of migrations applied.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../migrations/sqlite/0001_review_store.sql"),
     include_str!("../../migrations/sqlite/0002_lanes.sql"),
+    include_str!("../../migrations/sqlite/0003_gold.sql"),
 ];
 
 const SCHEMA_VERSION: i64 = MIGRATIONS.len() as i64;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Transaction;
 
-use super::items::by_record;
+use super::items::{Standings, purpose};
 use super::{Failure, rows};
 use crate::decision::Decision;
 use crate::ledger::Standing;
@@ -12,10 +12,10 @@ use crate::store::{QueueStatus, ReviewerCount, Status};
 
 pub(super) fn status(tx: &Transaction<'_>, queue: Option<&str>) -> Result<Status, Failure> {
     let standings = rows::standings(tx)?;
-    let standings = by_record(&standings);
+    let standings = Standings::of(&standings);
     let mut tallies = queues(tx, queue)?;
     let mut statement = tx.prepare_cached(
-        "SELECT queue, record_id, audit_run_id, text_digest, withdrawn FROM items
+        "SELECT queue, record_id, audit_run_id, text_digest, withdrawn, gold FROM items
          WHERE ?1 IS NULL OR queue = ?1",
     )?;
     let mut items = statement.query([queue])?;
@@ -24,7 +24,7 @@ pub(super) fn status(tx: &Transaction<'_>, queue: Option<&str>) -> Result<Status
             (row.get("record_id")?, row.get("audit_run_id")?);
         let text_digest: String = row.get("text_digest")?;
         let standing = standings
-            .get(record_id.as_str())
+            .get(purpose(row)?, &record_id)
             .filter(|standing| standing.covers(&audit_run_id, &text_digest));
         let tally = tallies.entry(row.get("queue")?).or_default();
         match standing {

@@ -111,7 +111,7 @@ fn a_store_of_a_newer_version() {
     assert_eq!(
         file.open_error(),
         "the review store `FILE` has schema version 7, made by a newer version; \
-         this version knows up to 2"
+         this version knows up to 3"
     );
 }
 
