@@ -14,9 +14,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::columns::{
-    FLOAT, INTEGER, STRING, booleans, floats, frame_port, integers, string_column, strings,
+    FLOAT, INTEGER, STRING, booleans, frame_port, integers, string_column, strings,
 };
-use crate::decisions::{self, LEARNT, LEARNT_FROM, Learnt};
+use crate::decisions::{self, LEARNT_FROM, Learnt};
 use crate::gold::{self, Accuracy, Share};
 use crate::kind::{Kind, Making};
 use crate::proposals::Proposals;
@@ -393,12 +393,10 @@ impl EstimateNode {
         let given = strings(next, "given_label")?;
         let proposals = Proposals::read(next)?;
         let scores = decisions::scores(next, &proposals)?;
-        let ranks = floats(next, LEARNT).unwrap_or_else(|_| scores.clone());
         let mut order: Vec<usize> = (0..next.height()).collect();
         order.sort_by(|a, b| {
-            let ranks = ranks[*a].total_cmp(&ranks[*b]);
-            let ranks = ranks.then_with(|| scores[*a].total_cmp(&scores[*b]));
-            ranks.then_with(|| ids.get(*a).cmp(&ids.get(*b)))
+            let scores = scores[*a].total_cmp(&scores[*b]);
+            scores.then_with(|| ids.get(*a).cmp(&ids.get(*b)))
         });
         order.truncate(self.params.budget.map_or(usize::MAX, |budget| budget as usize));
         let records = order
