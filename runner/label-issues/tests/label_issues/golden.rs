@@ -1,4 +1,5 @@
-//! The reference's answers on random inputs: every case of the folder that `RELABEL_GOLDEN` names.
+//! The reference's answers on random inputs: those of the fixture, which `make_cleanlab.py` beside it
+//! asked for, and every case of the folder that `RELABEL_GOLDEN` names.
 //!
 //! Where two cells tie in the rounding of the calibrated joint, the reference's choice is
 //! arbitrary. Such a case is told apart by its joint, and goes on with the reference's one.
@@ -12,6 +13,16 @@ use label_issues::{
     Collision, Dataset, Dense, EntropyMode, EstimationMethod, Evidence, FilterOptions,
     ScoreOptions, SquareMatrix, class_summaries, estimate_joint, estimate_latent,
 };
+
+#[test]
+fn every_case_of_the_fixture() {
+    let cases: Value = serde_json::from_str(include_str!("../fixtures/cleanlab.json")).unwrap();
+    let mut totals = Totals::default();
+    for (n, case) in cases.as_array().unwrap().iter().enumerate() {
+        check_case(case, &format!("case {n}"), &mut totals);
+    }
+    assert!(totals.flags == 8 * 21 && totals.scores == 8 * 5, "{} {}", totals.flags, totals.scores);
+}
 
 #[test]
 fn every_case_of_the_folder() {

@@ -9,4 +9,5 @@ mod golden;
 mod inputs;
 mod oracle;
 mod properties;
+mod summaries;
 mod support;
