@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::Count;
+use crate::violators::{self, Block as _, pool};
 
 /// With fewer decisions there is one share for all records.
 pub const FEWEST_DECISIONS: usize = 30;
@@ -139,7 +140,9 @@ impl Block {
     fn share(self, overall: f64) -> f64 {
         (self.wrong as f64 + STEP_PRIOR * overall) / (self.count as f64 + STEP_PRIOR)
     }
+}
 
+impl violators::Block for Block {
     fn take(&mut self, other: Block) {
         self.wrong += other.wrong;
         self.count += other.count;
@@ -168,20 +171,6 @@ fn steps(sorted: &[Judged], overall: f64) -> Vec<(f64, f64)> {
     // The prior weighs more on small steps, so it may bend the curve upwards again.
     let blocks = pool(blocks, |early, late| late.share(overall) >= early.share(overall));
     blocks.iter().map(|b| (b.scores / b.count as f64, b.share(overall))).collect()
-}
-
-fn pool(blocks: Vec<Block>, violates: impl Fn(Block, Block) -> bool) -> Vec<Block> {
-    let mut pooled: Vec<Block> = Vec::new();
-    for mut block in blocks {
-        while let Some(early) = pooled.last().copied().filter(|early| violates(*early, block)) {
-            let mut both = early;
-            both.take(block);
-            block = both;
-            pooled.pop();
-        }
-        pooled.push(block);
-    }
-    pooled
 }
 
 /// What a pair's decisions came to, beside what the curve expects of them.

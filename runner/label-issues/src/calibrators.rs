@@ -5,6 +5,8 @@
 //! applied to; nothing here knows of folds. The sums are made in the order of the rows, logarithm
 //! and exponential are `libm`'s, so the same rows give the same bits on every system.
 
+use crate::violators::{Block, pool};
+
 /// Probabilities below this are taken for it: their logarithm has to be finite.
 const SMALLEST: f64 = 1e-12;
 
@@ -111,6 +113,7 @@ struct Step {
 }
 
 /// Rows of one step while it is made; counts are exact.
+#[derive(Clone, Copy)]
 struct Pool {
     low: f64,
     high: f64,
@@ -125,27 +128,28 @@ impl Pool {
     }
 }
 
+impl Block for Pool {
+    fn take(&mut self, next: Pool) {
+        self.high = next.high;
+        self.hits += next.hits;
+        self.rows += next.rows;
+    }
+}
+
 impl Isotonic {
     /// Fits scores, in rising order, with whether each row was right.
     pub fn fit(rising: impl IntoIterator<Item = (f64, bool)>) -> Isotonic {
-        let mut pools: Vec<Pool> = Vec::new();
+        let mut scores: Vec<Pool> = Vec::new();
         let mut rows = 0u64;
         for (score, hit) in rising {
             rows += 1;
-            let hits = u64::from(hit);
-            match pools.last_mut() {
-                Some(last) if last.low == score && last.high == score => {
-                    last.hits += hits;
-                    last.rows += 1;
-                }
-                _ => {
-                    // All rows of the score before this one are known now.
-                    settle(&mut pools);
-                    pools.push(Pool { low: score, high: score, hits, rows: 1 });
-                }
+            let row = Pool { low: score, high: score, hits: u64::from(hit), rows: 1 };
+            match scores.last_mut() {
+                Some(last) if last.low == score => last.take(row),
+                _ => scores.push(row),
             }
         }
-        settle(&mut pools);
+        let pools = pool(scores, Pool::is_above);
         let floor = 1.0 / (rows as f64 + 2.0);
         let share = |pool: &Pool| (pool.hits as f64 / pool.rows as f64).clamp(floor, 1.0 - floor);
         let steps = pools
@@ -169,19 +173,6 @@ impl Isotonic {
                 before.share + way * (step.share - before.share)
             }
         }
-    }
-}
-
-/// Pools the last step with those before it for as long as they are not below it.
-fn settle(pools: &mut Vec<Pool>) {
-    while let [.., before, last] = pools.as_mut_slice() {
-        if !before.is_above(last) {
-            return;
-        }
-        before.high = last.high;
-        before.hits += last.hits;
-        before.rows += last.rows;
-        pools.pop();
     }
 }
 

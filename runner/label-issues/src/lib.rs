@@ -47,6 +47,7 @@ mod rounding;
 mod scores;
 mod selection;
 mod summary;
+mod violators;
 
 pub use acceptance::{Acceptance, FEWEST_DECISIONS, Judged};
 pub use agreement::{bootstrap, cohen, fleiss, krippendorff, reviewer_quality};
