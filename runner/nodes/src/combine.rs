@@ -67,7 +67,7 @@ impl Kind for Combine {
     type Params = Params;
 
     const NAME: &'static str = "combine";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "One prediction out of those of several `predict` nodes.";
 
     fn input_ports() -> Vec<InputPort> {

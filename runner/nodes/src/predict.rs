@@ -112,7 +112,7 @@ impl Kind for Predict {
     type Params = Params;
 
     const NAME: &'static str = "predict";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SUMMARY: &'static str = "Out-of-fold predictions; probabilities on `probabilities`.";
 
     fn input_ports() -> Vec<InputPort> {

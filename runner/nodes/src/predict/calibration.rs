@@ -2,8 +2,9 @@
 //!
 //! The calibrator of a fold's records is fitted on the records of the other folds alone, so a
 //! record's own label has no say in its probabilities, here as little as in its model. Calibration
-//! is against the given labels, wrong ones included: a confidence of 0.8 means that 8 in 10 such
-//! records carry that label. Knows nothing of classifiers; the functions are in `label-issues`.
+//! is against the labels as they are now: given labels, wrong ones included, and the right ones of
+//! records that were verified. A confidence of 0.8 means that 8 in 10 such records carry that label.
+//! No prediction changes. Knows nothing of classifiers; the functions are in `label-issues`.
 
 use std::collections::BTreeSet;
 
@@ -26,8 +27,8 @@ const MOST_PROBABILITIES: usize = 2_000_000;
 const MOST_RECORDS: usize = 20_000;
 
 /// How out-of-fold probabilities are made to mean what they say: not at all; by one temperature for
-/// all classes, which keeps every prediction; by a rising function for each class, divided by their
-/// sum, which needs many records.
+/// all classes; by a rising function for each class, divided by their sum, which needs many records.
+/// Neither changes a prediction.
 // One description for all, so that a wrong word is answered with the choices there are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -145,10 +146,7 @@ fn temperature(mut scores: Scores, sample: &Sample) -> Result<Scores, NodeError>
             read_row(&scores, row, &mut cells);
             temperature.apply(&mut cells);
             write_row(&mut scores, row, &cells);
-            // Rounding may make two classes equal; the one that was the better stays so.
-            if scores.best(row) != best {
-                scores.values[best][row] = scores.values[best][row].next_up();
-            }
+            keep_best(&mut scores, row, best);
         }
     }
     Ok(scores)
@@ -169,17 +167,44 @@ fn isotonic(mut scores: Scores, sample: &Sample) -> Result<Scores, NodeError> {
     let mut cells = vec![0.0; scores.names.len()];
     for (fold, fitted) in sample.all_folds.iter().zip(&by_fold) {
         for row in sample.rows_of(*fold) {
+            let best = scores.best(row);
             read_row(&scores, row, &mut cells);
             cells.iter_mut().zip(fitted).for_each(|(cell, class)| *cell = class.apply(*cell));
             // Above 0, for no share is 0; only probabilities that nothing was fitted on may be.
             let sum: f64 = cells.iter().sum();
             if sum > 0.0 {
                 cells.iter_mut().for_each(|cell| *cell /= sum);
+                put_first(&mut cells, best);
                 write_row(&mut scores, row, &cells);
+                keep_best(&mut scores, row, best);
             }
         }
     }
     Ok(scores)
+}
+
+/// Moves a row as little as can be (in squares) so that no class is above `best`: that one and those
+/// above it come to stand at their mean, highest first, until no other is above. The sum stays.
+fn put_first(cells: &mut [f64], best: usize) {
+    let mut above: Vec<usize> = (0..cells.len()).filter(|k| cells[*k] > cells[best]).collect();
+    above.sort_by(|a, b| cells[*b].total_cmp(&cells[*a]).then(a.cmp(b)));
+    let (mut sum, mut pooled) = (cells[best], 0);
+    for class in &above {
+        if cells[*class] <= sum / (pooled as f64 + 1.0) {
+            break;
+        }
+        sum += cells[*class];
+        pooled += 1;
+    }
+    let mean = sum / (pooled as f64 + 1.0);
+    above.iter().take(pooled).chain([&best]).for_each(|class| cells[*class] = mean);
+}
+
+/// Classes may have become equal; the one that was the best stays so.
+fn keep_best(scores: &mut Scores, row: usize, best: usize) {
+    if scores.best(row) != best {
+        scores.values[best][row] = scores.values[best][row].next_up();
+    }
 }
 
 fn read_row(scores: &Scores, row: usize, cells: &mut [f64]) {
@@ -243,6 +268,35 @@ mod tests {
                 assert!((sum - 1.0).abs() < 1e-6, "{how:?} {row} {sum}");
             }
         }
+    }
+
+    #[test]
+    fn the_best_class_is_put_first_with_the_smallest_move() {
+        let put = |cells: [f64; 4], best: usize| {
+            let mut cells = cells;
+            put_first(&mut cells, best);
+            cells
+        };
+        assert_eq!(put([0.5, 0.25, 0.25, 0.0], 0), [0.5, 0.25, 0.25, 0.0]);
+        assert_eq!(put([0.25, 0.5, 0.25, 0.0], 0), [0.375, 0.375, 0.25, 0.0]);
+        assert_eq!(
+            put([0.0, 0.5, 0.375, 0.125], 0),
+            [0.875 / 3.0, 0.875 / 3.0, 0.875 / 3.0, 0.125]
+        );
+    }
+
+    #[test]
+    fn isotonic_changes_no_prediction_where_its_steps_tie_and_cross() {
+        // One class is right far less often than it says, so its curve lies under the others'.
+        let (mut scores, frame) = overconfident(900);
+        for row in 0..900 {
+            let tilt = 0.4 * (row % 11) as f32 / 11.0;
+            scores.values[row % 3][row] -= tilt;
+            scores.values[(row + 1) % 3][row] += tilt;
+        }
+        let best: Vec<usize> = (0..900).map(|row| scores.best(row)).collect();
+        let scores = calibrated(scores, Calibrate::Isotonic, &frame).unwrap();
+        assert!((0..900).all(|row| scores.best(row) == best[row]));
     }
 
     #[test]
