@@ -29,7 +29,7 @@ mod page;
 const MOST_COPIES: usize = 8;
 /// Rows and columns of a table that comes from another node.
 const MOST_ROWS: usize = 50;
-const MOST_COLUMNS: usize = 10;
+const MOST_COLUMNS: usize = 12;
 
 /// Ports whose frame is shown as it is: name, heading, what the reader should know.
 const TABLES: [(&str, &str, &str); 5] = [
@@ -228,7 +228,15 @@ fn conflicts(frame: &DataFrame, top: usize) -> Result<(Vec<Conflict>, usize), No
     Ok((shown, place.len()))
 }
 
-/// The beginning of a frame as texts, numbers with four digits.
+/// A count without digits behind the point, as are numbers so large that these say nothing.
+fn number(value: f64) -> String {
+    match value {
+        value if value.fract() == 0.0 || value.abs() >= 100.0 => format!("{value:.0}"),
+        value => format!("{value:.4}"),
+    }
+}
+
+/// The beginning of a frame as texts, fractions with four digits.
 fn table(frame: &DataFrame) -> Result<Table, NodeError> {
     let rows = frame.height().min(MOST_ROWS);
     let columns = frame.columns().iter().take(MOST_COLUMNS);
@@ -240,7 +248,7 @@ fn table(frame: &DataFrame) -> Result<Table, NodeError> {
         if column.dtype().is_float() {
             let values = column.cast(&DataType::Float64)?;
             for (row, value) in cells.iter_mut().zip(values.f64()?.iter()) {
-                row.push(value.map_or_else(String::new, |value| format!("{value:.4}")));
+                row.push(value.map_or_else(String::new, number));
             }
             continue;
         }

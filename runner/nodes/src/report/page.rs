@@ -365,7 +365,7 @@ fn issue_item(page: &mut String, place: usize, issue: &Issue) {
 fn generic(page: &mut String, heading: &str, table: &Table) {
     let heading = escaped(heading);
     put!(page, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"{heading}\">");
-    put!(page, "<table><thead><tr>");
+    put!(page, "<table class=\"told\"><thead><tr>");
     let class = |numeric: &bool| if *numeric { " class=\"n\"" } else { "" };
     for (name, numeric) in table.names.iter().zip(&table.numeric) {
         put!(page, "<th{}>{}</th>", class(numeric), escaped(&name.replace('_', " ")));
