@@ -36,6 +36,20 @@ fn wrong_labels_are_found() {
     let classes = sandbox.frame("issues.classes", &[]);
     assert_eq!(classes.len(), 4);
     assert!(!sandbox.frame("issues.pairs", &[]).is_empty());
+
+    // The joint, and the noise matrices: what each label becomes, and what it comes from.
+    let joint = sandbox.frame("issues.joint", &[]);
+    let sum = |name: &str, of: &dyn Fn(&serde_json::Value) -> bool| {
+        joint.iter().filter(|cell| of(cell)).map(|cell| cell[name].as_f64().unwrap()).sum::<f64>()
+    };
+    assert!((sum("joint_probability", &|_| true) - 1.0).abs() < 1e-9);
+    assert_eq!(sum("calibrated_records", &|_| true), 300.0);
+    for class in &classes {
+        let name = &class["category"];
+        let becomes = sum("noise_probability", &|cell| cell["true_category"] == *name);
+        let comes = sum("inverse_noise_probability", &|cell| cell["given_category"] == *name);
+        assert!((becomes - 1.0).abs() < 1e-9 && (comes - 1.0).abs() < 1e-9, "{name}");
+    }
 }
 
 #[test]

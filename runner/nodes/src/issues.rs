@@ -24,6 +24,7 @@ use crate::proposals;
 use frame_probabilities::FrameProbabilities;
 
 mod frame_probabilities;
+mod joint;
 mod noise;
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -133,7 +134,7 @@ impl Kind for Issues {
     }
 
     fn output_ports() -> Vec<&'static str> {
-        vec!["", "classes", "pairs"]
+        vec!["", "classes", "pairs", "joint"]
     }
 
     fn check(params: &Params, context: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
@@ -172,7 +173,8 @@ impl Kind for Issues {
             ("records", Integer),
             ("joint_probability", Float),
         ]);
-        let outputs = [("", schema), ("classes", classes), ("pairs", pairs)];
+        let outputs =
+            [("", schema), ("classes", classes), ("pairs", pairs), ("joint", joint::schema())];
         let outputs = outputs.map(|(port, schema)| (port, PortType::Frame(schema))).to_vec();
         Ok(Checked { outputs, ..Checked::default() })
     }
@@ -303,7 +305,11 @@ fn outputs(
     outputs.metric("label health", evidence.health());
     let classes = classes_frame(names, &joint, dataset)?;
     let pairs = pairs_frame(names, &joint, dataset.labelled())?;
-    Ok(outputs.with("classes", Artifact::Frame(classes)).with("pairs", Artifact::Frame(pairs)))
+    let cells = joint::frame(names, &joint, evidence, dataset)?;
+    Ok(outputs
+        .with("classes", Artifact::Frame(classes))
+        .with("pairs", Artifact::Frame(pairs))
+        .with("joint", Artifact::Frame(cells)))
 }
 
 fn classes_frame(
