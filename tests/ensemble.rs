@@ -27,7 +27,7 @@ fn a_round_of_the_ensemble_ends_on_a_page() {
         assert!(reason.contains(" of 3 models predict `"), "{reason}");
     }
 
-    assert!(sandbox.read("out/report.html").contains("all models propose this label"));
+    assert!(sandbox.read("out/report.html").contains("all models predict one other label"));
 
     // Two people look at all of it; one of them takes every proposal.
     let truth = reviewer::truth(RECORDS, 7);

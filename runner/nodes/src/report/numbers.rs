@@ -6,6 +6,7 @@ use engine::NodeError;
 use polars::prelude::*;
 
 use crate::columns::{booleans, floats, strings};
+use crate::proposals::Proposals;
 
 /// Bins of the confidence histogram.
 pub(super) const CONFIDENCE_BINS: usize = 20;
@@ -85,6 +86,7 @@ struct Table<'a> {
     texts: &'a StringChunked,
     given: &'a StringChunked,
     predicted: &'a StringChunked,
+    proposals: Proposals,
     confidence: Vec<f64>,
     given_confidence: Vec<f64>,
     quality: Option<Vec<f64>>,
@@ -95,7 +97,7 @@ struct Table<'a> {
 
 /// Columns that are a reason of their own where they are true.
 const FLAGS: [(&str, &str); 2] = [
-    ("models_agree", "all models propose this label"),
+    ("models_agree", "all models predict one other label"),
     ("duplicate_conflict", "the same text stands under another label too"),
 ];
 
@@ -106,6 +108,7 @@ impl<'a> Table<'a> {
             texts: strings(frame, "text")?,
             given: strings(frame, "given_label")?,
             predicted: strings(frame, "predicted_label")?,
+            proposals: Proposals::read(frame)?,
             confidence: floats(frame, "prediction_confidence")?,
             given_confidence: floats(frame, "given_confidence")?,
             quality: floats(frame, "label_quality").ok(),
@@ -149,8 +152,8 @@ impl<'a> Table<'a> {
             id: text(self.ids),
             text: shortened(self.texts.get(row).unwrap_or_default()),
             given: text(self.given),
-            proposed: text(self.predicted),
-            confidence: self.confidence[row],
+            proposed: self.proposals.label(row).to_owned(),
+            confidence: self.proposals.confidences[row],
             given_confidence: Some(self.given_confidence[row]).filter(|value| !value.is_nan()),
             reasons: flags.map(|(_, words)| *words).collect(),
         }
@@ -250,8 +253,8 @@ fn class_noise(
 fn moves(table: &Table<'_>, suspicious: &[usize]) -> Moves {
     let pairs: Vec<(&str, &str)> = suspicious
         .iter()
-        .filter(|row| table.disagrees(**row))
-        .filter_map(|row| Some((table.given.get(*row)?, table.predicted.get(*row)?)))
+        .filter_map(|row| Some((table.given.get(*row)?, table.proposals.label(*row))))
+        .filter(|(given, proposed)| given != proposed)
         .collect();
     let mut totals: BTreeMap<&str, u64> = BTreeMap::new();
     for (given, proposed) in &pairs {
