@@ -273,12 +273,12 @@ fn damage_is_told_to_people() {
 fn cached_units_that_run_once_more_give_the_same() {
     let sandbox = Sandbox::audit();
     sandbox.run(&[]);
-    let before = files_below(&sandbox.path(".relabel/records-v1")).len();
+    let before = files_below(&sandbox.path(".relabel/records-v2")).len();
     let args = ["cache", "verify", "--rerun", "100", "--format", "json"];
     let reruns = sandbox.relabel(&args).ok().json_lines().pop().unwrap();
     // All but the two sinks.
     assert_eq!((reruns["reruns"].as_array().unwrap().len(), &reruns["diverged"]), (12, &0.into()));
-    assert_eq!(files_below(&sandbox.path(".relabel/records-v1")).len(), before);
+    assert_eq!(files_below(&sandbox.path(".relabel/records-v2")).len(), before);
     let some = |sandbox: &Sandbox| {
         let args = ["cache", "verify", "--rerun", "3", "--format", "json"];
         sandbox.relabel(&args).ok().json_lines().pop().unwrap()["reruns"].clone()

@@ -118,11 +118,11 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 /// Path of the record of a unit, and of its main blob; `unit` as the facts have it.
 pub fn record_and_blob(sandbox: &Sandbox, kind: &str, unit: &str) -> (PathBuf, PathBuf) {
-    for path in files_below(&sandbox.path(".relabel/records-v1")) {
+    for path in files_below(&sandbox.path(".relabel/records-v2")) {
         let text = std::fs::read_to_string(&path).unwrap();
         let record: Value = serde_json::from_str(&text).unwrap_or_default();
         if record["kind"] == kind && text.contains(&format!("\"{unit}\"")) {
-            let blob = record["outputs"][0]["blob"].as_str().unwrap();
+            let blob = record["outputs"][0]["blobs"][0]["blob"].as_str().unwrap();
             let objects = sandbox.path(".relabel/objects-v1");
             return (path, objects.join(&blob[..2]).join(&blob[2..]));
         }
@@ -268,7 +268,7 @@ fn a_read_only_cache_is_still_good_for_plan_and_show() {
     let folder = sandbox.path(".relabel");
     let mut folders: Vec<PathBuf> =
         files_below(&folder).iter().map(|file| file.parent().unwrap().to_owned()).collect();
-    folders.extend(["locks", "objects-v1", "records-v1", "runs-v1"].map(|name| folder.join(name)));
+    folders.extend(["locks", "objects-v1", "records-v2", "runs-v1"].map(|name| folder.join(name)));
     folders.push(folder.clone());
     let set_mode = |mode: u32| {
         for folder in &folders {

@@ -52,7 +52,7 @@ fn a_change_is_shown_with_both_values() {
     param:k                   changed  5 -> 4
     param:seed                same     42
     param:stratify            same     true
-    input:input from current  same     e9a5b0a2ddfa
+    input:input from current  same     fea4a8f5c710
     ");
 }
 

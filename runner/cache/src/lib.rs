@@ -10,7 +10,7 @@
 //! | path | what | version |
 //! | --- | --- | --- |
 //! | `objects-v1/ab/cdef…` | a blob, named by the BLAKE3 of its bytes | in the folder's name |
-//! | `records-v1/ab/cdef….json` | a unit's record, named by its key | in the folder's name |
+//! | `records-v2/ab/cdef….json` | a unit's record, named by its key | in the folder's name |
 //! | `locks/KEY` | one file a key that is being computed, held by a kernel lock | none |
 //! | `locks/run-ID` | one file a run that is on, held by a kernel lock | none |
 //! | `locks/gc` | held shared for the moment a run takes a result into use, alone while one is removed | none |
@@ -33,7 +33,7 @@ pub use facts::{Explanation, Fact, FactComparison, Facts};
 pub use file_digests::{FileDigests, FileError, StatedDigest};
 pub use fs::{write_atomically, write_unsynced};
 pub use lock::{KeyLock, LockAttempt};
-pub use store::{BlobState, Cache, CacheError, OutputRecord, UnitRecord};
+pub use store::{BlobRecord, BlobState, Cache, CacheError, OutputRecord, UnitRecord};
 pub use sweep::{
     BlobEntry, Hold, Inventory, RecordEntry, RunInProgress, Stamp, Stray, Sweep, SweepLock,
 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, BufWriter, Seek, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,17 +19,39 @@ use crate::sweep::{Hold, touch};
 /// How the names of unfinished blobs begin.
 pub(crate) const TEMPORARY_BLOB: &str = ".tmp-";
 
+/// A blob that an output, or a part of it, is kept in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobRecord {
+    /// BLAKE3 of the blob's bytes, for integrity.
+    pub blob: Digest,
+    pub bytes: u64,
+    /// The part of the output that it holds, in the writer's words; absent for the whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
+}
+
 /// An output of a unit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputRecord {
     pub port: String,
-    /// BLAKE3 of the blob's bytes, for integrity.
-    pub blob: Digest,
     /// Digest of the content, whatever its encoding; what keys of readers are made of.
     pub logical: Digest,
-    pub bytes: u64,
-    /// Rows of a frame; absent for other blobs.
+    /// Rows of a frame; absent for other outputs.
     pub rows: Option<u64>,
+    /// Where it is kept. Outputs of other units may have some of these blobs too.
+    pub blobs: Vec<BlobRecord>,
+}
+
+impl OutputRecord {
+    /// Bytes of all its blobs.
+    pub fn bytes(&self) -> u64 {
+        self.blobs.iter().map(|blob| blob.bytes).sum()
+    }
+
+    /// Whether it is kept in parts.
+    pub fn is_in_parts(&self) -> bool {
+        self.blobs.iter().any(|blob| blob.part.is_some())
+    }
 }
 
 /// What is kept of a finished unit.
@@ -51,10 +73,15 @@ pub struct UnitRecord {
 }
 
 impl UnitRecord {
-    pub const SCHEMA_VERSION: u32 = 1;
+    pub const SCHEMA_VERSION: u32 = 2;
 
     pub fn output(&self, port: &str) -> Option<&OutputRecord> {
         self.outputs.iter().find(|output| output.port == port)
+    }
+
+    /// The blobs of all outputs; one that two of them share comes twice.
+    pub fn blobs(&self) -> impl Iterator<Item = &BlobRecord> {
+        self.outputs.iter().flat_map(|output| &output.blobs)
     }
 }
 
@@ -101,7 +128,7 @@ impl Cache {
 
     /// Makes the folders and tries to write, so that a full or read-only disk is told at once.
     pub fn prepare(&self) -> Result<(), CacheError> {
-        for name in ["objects-v1", "records-v1", "locks", "runs-v1"] {
+        for name in ["objects-v1", "records-v2", "locks", "runs-v1"] {
             let folder = self.folder.join(name);
             std::fs::create_dir_all(&folder)
                 .and_then(|()| tempfile::tempfile_in(&folder))
@@ -117,7 +144,7 @@ impl Cache {
 
     pub(crate) fn record_path(&self, key: &Digest) -> PathBuf {
         let hex = key.to_hex();
-        self.folder.join("records-v1").join(&hex[..2]).join(format!("{}.json", &hex[2..]))
+        self.folder.join("records-v2").join(&hex[..2]).join(format!("{}.json", &hex[2..]))
     }
 
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
@@ -144,8 +171,8 @@ impl Cache {
     /// blobs.
     pub fn put_record(&self, record: &UnitRecord) -> Result<(), CacheError> {
         let shared = self.in_use_lock()?;
-        for output in &record.outputs {
-            if self.blob_state(output) != BlobState::Whole {
+        for blob in record.blobs() {
+            if self.blob_state(blob) != BlobState::Whole {
                 let error = io::Error::other("somebody removed it while the unit was running");
                 return Err(self.error("an artifact is no longer there", error));
             }
@@ -253,24 +280,30 @@ impl Cache {
     }
 
     /// A quick look: is the blob there in its full length?
-    pub fn blob_state(&self, output: &OutputRecord) -> BlobState {
-        match std::fs::metadata(self.blob_path(&output.blob)) {
-            Ok(metadata) if metadata.len() == output.bytes => BlobState::Whole,
+    pub fn blob_state(&self, blob: &BlobRecord) -> BlobState {
+        match std::fs::metadata(self.blob_path(&blob.blob)) {
+            Ok(metadata) if metadata.len() == blob.bytes => BlobState::Whole,
             Ok(_) => BlobState::Damaged,
             Err(_) => BlobState::Missing,
         }
     }
 
+    /// The same of all blobs of a record: the worst of them.
+    pub fn state(&self, record: &UnitRecord) -> BlobState {
+        let states = record.blobs().map(|blob| self.blob_state(blob));
+        states.max_by_key(|state| *state as u8).unwrap_or(BlobState::Whole)
+    }
+
     /// Whether every blob of a record is there in its full length.
     pub fn is_whole(&self, record: &UnitRecord) -> bool {
-        record.outputs.iter().all(|output| self.blob_state(output) == BlobState::Whole)
+        record.blobs().all(|blob| self.blob_state(blob) == BlobState::Whole)
     }
 
     /// A thorough look: do the bytes have their digest?
-    pub fn verify_blob(&self, output: &OutputRecord) -> BlobState {
-        match self.blob_state(output) {
-            BlobState::Whole => match Digest::of_file(&self.blob_path(&output.blob)) {
-                Ok(digest) if digest == output.blob => BlobState::Whole,
+    pub fn verify_blob(&self, blob: &BlobRecord) -> BlobState {
+        match self.blob_state(blob) {
+            BlobState::Whole => match Digest::of_file(&self.blob_path(&blob.blob)) {
+                Ok(digest) if digest == blob.blob => BlobState::Whole,
                 Ok(_) => BlobState::Damaged,
                 Err(_) => BlobState::Missing,
             },
@@ -284,27 +317,42 @@ impl Cache {
     }
 
     /// Reads a whole blob and checks its digest.
-    pub fn read_blob(&self, output: &OutputRecord) -> Result<Vec<u8>, CacheError> {
-        let bytes = std::fs::read(self.blob_path(&output.blob))
-            .map_err(|error| self.error("cannot read an artifact", error))?;
-        if Digest::of(&bytes) != output.blob {
-            let error = io::Error::other("its bytes do not have its digest");
-            return Err(self.error("an artifact is damaged", error));
-        }
+    pub fn read_blob(&self, blob: &BlobRecord) -> Result<Vec<u8>, CacheError> {
+        let mut bytes = Vec::new();
+        self.read_blob_into(blob, &mut bytes)?;
         Ok(bytes)
     }
 
+    /// The same into a buffer, in place of what is in it: memory that is there already is not
+    /// asked of the system again.
+    pub fn read_blob_into(&self, blob: &BlobRecord, bytes: &mut Vec<u8>) -> Result<(), CacheError> {
+        bytes.clear();
+        File::open(self.blob_path(&blob.blob))
+            .and_then(|mut file| file.read_to_end(bytes))
+            .map_err(|error| self.error("cannot read an artifact", error))?;
+        self.check_digest(Digest::of(bytes), blob)
+    }
+
+    fn check_digest(&self, found: Digest, blob: &BlobRecord) -> Result<(), CacheError> {
+        if found == blob.blob {
+            return Ok(());
+        }
+        let error = io::Error::other("its bytes do not have its digest");
+        Err(self.error("an artifact is damaged", error))
+    }
+
     /// Opens a blob for reading once its digest is checked; never holds more than a piece of it.
-    pub fn open_blob(&self, output: &OutputRecord) -> Result<File, CacheError> {
+    pub fn open_blob(&self, blob: &BlobRecord) -> Result<File, CacheError> {
         let open = || {
-            let mut file = File::open(self.blob_path(&output.blob))?;
-            if Digest::of_reader(&mut file)? != output.blob {
-                return Err(io::Error::other("its bytes do not have its digest"));
-            }
+            let mut file = File::open(self.blob_path(&blob.blob))?;
+            let digest = Digest::of_reader(&mut file)?;
             file.rewind()?;
-            Ok(file)
+            Ok((file, digest))
         };
-        open().map_err(|error| self.error("cannot read an artifact", error))
+        let opened = open().map_err(|error| self.error("cannot read an artifact", error));
+        let (file, digest) = opened?;
+        self.check_digest(digest, blob)?;
+        Ok(file)
     }
 
     /// Tries to become the one that computes `key`; `holder` is shown to others who want it.
@@ -330,8 +378,8 @@ pub(crate) mod tests {
     /// Publishes one blob and its record, made for the key `key`.
     pub(crate) fn put(cache: &Cache, key: &str, bytes: &[u8]) -> UnitRecord {
         let (blob, length) = cache.put_blob(|file| file.write_all(bytes)).unwrap();
-        let output =
-            OutputRecord { port: String::new(), blob, logical: blob, bytes: length, rows: None };
+        let blobs = vec![BlobRecord { blob, bytes: length, part: None }];
+        let output = OutputRecord { port: String::new(), logical: blob, rows: None, blobs };
         let record = UnitRecord {
             schema_version: UnitRecord::SCHEMA_VERSION,
             key: Digest::of(key.as_bytes()),
@@ -352,7 +400,7 @@ pub(crate) mod tests {
         let (_folder, cache) = cache();
         let record = put(&cache, "k", b"content");
         assert_eq!(cache.record(&record.key), Some(record.clone()));
-        assert_eq!(cache.read_blob(&record.outputs[0]).unwrap(), b"content");
+        assert_eq!(cache.read_blob(&record.outputs[0].blobs[0]).unwrap(), b"content");
         assert_eq!(cache.record(&Digest::of(b"other")), None);
     }
 
@@ -360,27 +408,27 @@ pub(crate) mod tests {
     fn damage_is_found() {
         let (_folder, cache) = cache();
         let record = put(&cache, "k", b"content");
-        let output = &record.outputs[0];
-        let path = cache.blob_path(&output.blob);
+        let blob = &record.outputs[0].blobs[0];
+        let path = cache.blob_path(&blob.blob);
         std::fs::write(&path, b"c0ntent").unwrap();
-        assert_eq!(cache.blob_state(output), BlobState::Whole);
-        assert_eq!(cache.verify_blob(output), BlobState::Damaged);
-        assert!(cache.read_blob(output).is_err() && cache.open_blob(output).is_err());
+        assert_eq!(cache.blob_state(blob), BlobState::Whole);
+        assert_eq!(cache.verify_blob(blob), BlobState::Damaged);
+        assert!(cache.read_blob(blob).is_err() && cache.open_blob(blob).is_err());
         std::fs::write(&path, b"cont").unwrap();
-        assert_eq!(cache.blob_state(output), BlobState::Damaged);
+        assert_eq!(cache.blob_state(blob), BlobState::Damaged);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(cache.blob_state(output), BlobState::Missing);
+        assert_eq!(cache.blob_state(blob), BlobState::Missing);
         put(&cache, "k", b"content");
-        assert_eq!(cache.verify_blob(output), BlobState::Whole);
+        assert_eq!(cache.verify_blob(blob), BlobState::Whole);
     }
 
     #[test]
     fn a_damaged_blob_is_replaced_when_it_is_written_again() {
         let (_folder, cache) = cache();
         let record = put(&cache, "k", b"content");
-        std::fs::write(cache.blob_path(&record.outputs[0].blob), b"c0ntent").unwrap();
+        std::fs::write(cache.blob_path(&record.outputs[0].blobs[0].blob), b"c0ntent").unwrap();
         put(&cache, "k", b"content");
-        assert_eq!(cache.verify_blob(&record.outputs[0]), BlobState::Whole);
+        assert_eq!(cache.verify_blob(&record.outputs[0].blobs[0]), BlobState::Whole);
     }
 
     #[test]

@@ -241,7 +241,7 @@ impl Cache {
     /// Looks at everything that is there.
     pub fn inventory(&self) -> Result<Inventory, CacheError> {
         let mut found = Inventory::default();
-        for (path, metadata) in self.files_of("records-v1")? {
+        for (path, metadata) in self.files_of("records-v2")? {
             let (bytes, stamp) = (metadata.len(), Stamp::of(&metadata));
             match named_digest(&path, ".json") {
                 Some(key) => {
@@ -310,10 +310,9 @@ impl Cache {
             if self.remove_unchanged(&self.record_path(key), entry.stamp)? {
                 sweep.records += 1;
                 sweep.bytes += entry.bytes;
-                let outputs = entry.record.iter().flat_map(|record| &record.outputs);
-                for output in outputs {
-                    let blob = inventory.blobs.get(&output.blob);
-                    doomed.extend(blob.map(|blob| (output.blob, *blob)));
+                for named in entry.record.iter().flat_map(UnitRecord::blobs) {
+                    let blob = inventory.blobs.get(&named.blob);
+                    doomed.extend(blob.map(|blob| (named.blob, *blob)));
                 }
             } else {
                 sweep.spared += 1;
@@ -323,10 +322,9 @@ impl Cache {
         doomed.extend(blobs.iter().filter_map(|b| Some((*b, *inventory.blobs.get(b)?))));
         for entry in inventory.records.values() {
             if self.has_record_file(&entry.key) {
-                let outputs = entry.record.iter().flat_map(|record| &record.outputs);
-                outputs.for_each(|output| {
-                    doomed.remove(&output.blob);
-                });
+                for named in entry.record.iter().flat_map(UnitRecord::blobs) {
+                    doomed.remove(&named.blob);
+                }
             }
         }
         for (digest, entry) in doomed {

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cache::{Cache, CacheError, Digest, Inventory, RecordEntry, Sweep};
+use cache::{Cache, CacheError, Digest, Inventory, RecordEntry, Sweep, UnitRecord};
 use serde_json::Value;
 
 use crate::history::History;
@@ -143,8 +143,8 @@ fn name_of(names: &BTreeMap<Digest, String>, entry: &RecordEntry) -> String {
 }
 
 fn blobs_of(entry: &RecordEntry) -> impl Iterator<Item = Digest> {
-    let outputs = entry.record.iter().flat_map(|record| &record.outputs);
-    let blobs: BTreeSet<Digest> = outputs.map(|output| output.blob).collect();
+    let blobs = entry.record.iter().flat_map(UnitRecord::blobs);
+    let blobs: BTreeSet<Digest> = blobs.map(|blob| blob.blob).collect();
     blobs.into_iter()
 }
 
@@ -164,7 +164,7 @@ pub fn status(cache: &Cache) -> Result<CacheStatus, CacheError> {
         status.seconds += record.seconds;
         let kind = status.kinds.entry(record.kind.clone()).or_default();
         kind.0 += 1;
-        kind.1 += record.outputs.iter().map(|output| output.bytes).sum::<u64>();
+        kind.1 += record.blobs().map(|blob| blob.bytes).sum::<u64>();
         kind.2 += record.seconds;
     }
     for (digest, blob) in &inventory.blobs {
@@ -324,22 +324,30 @@ pub fn verify(cache: &Cache) -> Result<VerifyReport, CacheError> {
         };
         let mut problems = Vec::new();
         let mut bad = Vec::new();
-        for output in &record.outputs {
-            let is_sound = *sound.entry(output.blob).or_insert_with(|| {
+        let parts = record
+            .outputs
+            .iter()
+            .flat_map(|output| output.blobs.iter().map(|blob| (output.port.as_str(), blob)));
+        for (port, blob) in parts {
+            let is_sound = *sound.entry(blob.blob).or_insert_with(|| {
                 report.blobs += 1;
-                report.bytes += output.bytes;
-                cache.verify_blob(output) == cache::BlobState::Whole
+                report.bytes += blob.bytes;
+                cache.verify_blob(blob) == cache::BlobState::Whole
             });
             if !is_sound {
-                let state = match inventory.blobs.contains_key(&output.blob) {
+                let state = match inventory.blobs.contains_key(&blob.blob) {
                     true => "is damaged",
                     false => "is missing",
                 };
-                problems.push(match output.port.as_str() {
-                    "" => format!("its output {state}"),
-                    port => format!("its port `{port}` {state}"),
+                let what = match port {
+                    "" => "its output".to_owned(),
+                    port => format!("its port `{port}`"),
+                };
+                problems.push(match &blob.part {
+                    Some(part) => format!("`{part}` of {what} {state}"),
+                    None => format!("{what} {state}"),
                 });
-                bad.push(output.blob);
+                bad.push(blob.blob);
             }
         }
         if !problems.is_empty() {

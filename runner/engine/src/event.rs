@@ -98,6 +98,8 @@ pub struct UnitUsage {
     pub cpu_seconds: Option<f64>,
     /// Other units ran at the same time, and their seconds are in it.
     pub cpu_shared: bool,
+    /// Seconds of the unit's that its node kind took; the rest is reading and writing artifacts.
+    pub node_seconds: Option<f64>,
     /// Most memory the process has had resident up to the unit's end.
     pub peak_bytes: Option<u64>,
 }

@@ -134,6 +134,9 @@ pub struct UnitEntry {
     pub key: Option<Digest>,
     pub rows: Option<u64>,
     pub seconds: Option<f64>,
+    /// Seconds in the node kind; see `UnitUsage`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node_seconds: Option<f64>,
     /// CPU seconds of the process while the unit ran; see `UnitUsage`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpu_seconds: Option<f64>,
@@ -376,6 +379,7 @@ fn unit_entry(event: &Event) -> Option<UnitEntry> {
         key: None,
         rows: None,
         seconds: None,
+        node_seconds: None,
         cpu_seconds: None,
         cpu_shared: false,
         peak_bytes: None,
@@ -397,6 +401,7 @@ fn unit_entry(event: &Event) -> Option<UnitEntry> {
                 reason: Some(reason.to_json()),
                 rows: *rows,
                 seconds: Some(*seconds),
+                node_seconds: usage.node_seconds,
                 cpu_seconds: usage.cpu_seconds,
                 cpu_shared: usage.cpu_shared,
                 peak_bytes: usage.peak_bytes,

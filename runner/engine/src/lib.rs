@@ -28,8 +28,8 @@ mod unit;
 mod worker;
 
 pub use cache::{
-    Cache, CacheError, Digest, Facts, FileDigests, Hasher, Inventory, OutputRecord, RunInProgress,
-    Sweep, UnitRecord, kill, write_atomically, write_unsynced,
+    BlobRecord, Cache, CacheError, Digest, Facts, FileDigests, Hasher, Inventory, OutputRecord,
+    RunInProgress, Sweep, UnitRecord, kill, write_atomically, write_unsynced,
 };
 pub use care::{
     CacheStatus, Damage, GcDone, GcOptions, GcPlan, Removal, RunRemoval, VerifyReport,
@@ -38,7 +38,7 @@ pub use care::{
 pub use engine::{Engine, EngineError, Rerun, RunOptions, RunReport};
 pub use event::{Event, Reporter, RunSummary, UnitCounts, UnitUsage};
 pub use explain::{ExplainedFact, ExplainedUnit};
-pub use frame::{FrameError, logical_digest, read_frame, read_frame_file, write_frame};
+pub use frame::{FrameError, LoadError, load_frame, logical_digest};
 pub use history::{History, HistoryError, RunOutcome, RunRecord, UnitEntry};
 pub use node::{
     Artifact, FactContext, Folds, Inputs, Node, NodeError, NodeFactory, Note, Outputs, RunContext,

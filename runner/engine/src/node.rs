@@ -3,15 +3,17 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use plan::{Plan, Step, Taxonomy};
-use polars::prelude::DataFrame;
+use polars::prelude::{DataFrame, IdxCa, IdxSize};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::classifier::{CallContext, Cancel, ClassifierError};
-use crate::unit::Part;
+use crate::frame::Unread;
+use crate::unit::{Part, UnitId};
 use cache::{Digest, Facts, FileDigests, FileError, StatedDigest, UnitRecord};
 
 /// What flows along an edge.
@@ -176,6 +178,17 @@ pub struct Inputs {
     pub(crate) choice: Option<Outputs>,
     /// Outputs of the folds, for the unit that puts them together.
     pub(crate) folds: Vec<Outputs>,
+    /// Of each entry, the columns that are still in the cache, and whose unit's result it is.
+    pub(crate) unread: Vec<Option<(UnitId, Unread)>>,
+    pub(crate) late: Arc<LateReads>,
+}
+
+/// What came of reading columns while the node was at work.
+#[derive(Debug, Default)]
+pub(crate) struct LateReads {
+    /// The result that was found to be no good, and what is wrong with it.
+    pub lost: OnceLock<(UnitId, &'static str)>,
+    pub nanoseconds: AtomicU64,
 }
 
 impl Inputs {
@@ -191,6 +204,27 @@ impl Inputs {
     pub fn frame(&self, port: &str) -> Result<&DataFrame, NodeError> {
         self.try_frame(port)
             .ok_or_else(|| NodeError::Internal(format!("no frame arrived on port `{port}`")))
+    }
+
+    /// The records of a port's frame for which `chosen` is true, with all columns of it, also those
+    /// that the node does not read (`Node::reads`).
+    pub fn choose(&self, port: &str, chosen: &[bool]) -> Result<DataFrame, NodeError> {
+        let frame = self.frame(port)?;
+        let rows = (0..frame.height()).filter(|row| chosen[*row]).map(|row| row as IdxSize);
+        let rows: Vec<IdxSize> = rows.collect();
+        let place = self.entries.iter().position(|(name, _)| *name == port);
+        let unread = place.and_then(|place| self.unread.get(place)?.as_ref());
+        let Some((unit, unread)) = unread else {
+            return Ok(frame.take(&IdxCa::from_vec("rows".into(), rows))?);
+        };
+        let started = std::time::Instant::now();
+        let read = unread.rows(frame, &rows);
+        let spent = started.elapsed().as_nanos() as u64;
+        self.late.nanoseconds.fetch_add(spent, std::sync::atomic::Ordering::Relaxed);
+        read.map_err(|error| {
+            let _ = self.late.lost.set((*unit, error.word()));
+            NodeError::io(error.to_string())
+        })
     }
 
     pub fn frames(&self, port: &str) -> impl Iterator<Item = &DataFrame> {
@@ -292,6 +326,15 @@ pub trait Node: Send + Sync {
 
     /// Runs the unit; for a step in folds, puts `inputs.folds()` together.
     fn run(&self, context: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError>;
+
+    /// The columns of the frame on `port` that the node reads; all of them when `None`.
+    ///
+    /// A frame from the cache may come with these alone (those of them that it has); whole records
+    /// can be had with `Inputs::choose`.
+    fn reads(&self, port: &str) -> Option<Vec<String>> {
+        let _ = port;
+        None
+    }
 
     /// The folds of a step that has any (`Checked::folds`).
     fn folds(&self) -> Option<&dyn Folds> {

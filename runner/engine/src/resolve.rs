@@ -179,11 +179,10 @@ impl Judge<'_> {
             return Ok(Verdict::Run(Reason::Forced));
         }
         if let Some(record) = self.cache.record(key) {
-            let states = record.outputs.iter().map(|output| self.cache.blob_state(output));
-            match states.max_by_key(|state| *state as u8) {
-                Some(BlobState::Missing) => return Ok(Verdict::Run(Reason::OutputMissing)),
-                Some(BlobState::Damaged) => return Ok(Verdict::Run(Reason::OutputCorrupt)),
-                Some(BlobState::Whole) | None => {}
+            match self.cache.state(&record) {
+                BlobState::Missing => return Ok(Verdict::Run(Reason::OutputMissing)),
+                BlobState::Damaged => return Ok(Verdict::Run(Reason::OutputCorrupt)),
+                BlobState::Whole => {}
             }
             if !node.target_is_current(&record, self.base_dir)? {
                 return Ok(Verdict::Run(Reason::TargetChanged));

@@ -177,6 +177,7 @@ impl<'a> Run<'a> {
             }
         }
         self.skip_rest();
+        self.durability.finish()?;
         let summary = RunSummary {
             run_id: self.options.run_id.clone(),
             seconds: started.elapsed().as_secs_f64(),

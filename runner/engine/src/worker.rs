@@ -5,12 +5,12 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cache::{BlobState, Cache, Digest, FileDigests, KeyLock, OutputRecord, UnitRecord};
+use cache::{BlobRecord, BlobState, Cache, Digest, FileDigests, KeyLock, OutputRecord, UnitRecord};
 use plan::{StepInput, Taxonomy};
 
 use crate::classifier::Cancel;
 use crate::durability::Durability;
-use crate::frame::{logical_digest, read_frame_file, write_frame};
+use crate::frame::{KnownColumns, LoadError, Unread, load_columns, logical_digest, put_frame};
 use crate::matrix::{COMPARE, Comparison};
 use crate::node::{Artifact, Inputs, Node, NodeError, Outputs, RunContext, notes_to_json};
 use crate::resolve::Keyed;
@@ -70,6 +70,8 @@ pub(crate) enum JobEnd {
     Done {
         record: UnitRecord,
         notes: Vec<crate::node::Note>,
+        /// Seconds in the node kind; the rest of the unit's is the engine's.
+        node_seconds: f64,
     },
     Failed(NodeError),
     /// An input in the cache is gone or damaged: its unit has to run again first.
@@ -90,6 +92,17 @@ impl From<NodeError> for Stop {
     }
 }
 
+/// What a unit came to, before it is published.
+#[derive(Default)]
+struct Worked {
+    outputs: Outputs,
+    /// Artifacts of others that are handed on as they are in the cache.
+    kept: Vec<OutputRecord>,
+    /// Columns of the inputs, which need not be written again.
+    known: KnownColumns,
+    node_seconds: f64,
+}
+
 impl Job {
     /// Runs the unit. `progress` gets the finished share and the number of input rows.
     pub fn run(
@@ -100,13 +113,13 @@ impl Job {
         let started = std::time::Instant::now();
         let work = || self.compare_or_work(progress);
         let result = std::panic::catch_unwind(AssertUnwindSafe(work));
-        let (outputs, kept) = match result {
-            Ok(Ok(outputs)) => outputs,
+        let worked = match result {
+            Ok(Ok(worked)) => worked,
             Ok(Err(Stop::Error(error))) => return JobEnd::Failed(error),
             Ok(Err(Stop::InputLost { unit, what })) => return JobEnd::InputLost { unit, what },
             Err(panic) => return JobEnd::Failed(NodeError::Internal(panic_text(&*panic))),
         };
-        match self.publish(outputs, kept, started.elapsed().as_secs_f64(), clock) {
+        match self.publish(worked, started.elapsed().as_secs_f64(), clock) {
             Ok(end) => end,
             Err(error) => JobEnd::Failed(error),
         }
@@ -116,8 +129,8 @@ impl Job {
     pub fn recompute(&self) -> Result<Vec<(String, Digest)>, NodeError> {
         let work = || self.compare_or_work(&|_, _| {});
         let result = std::panic::catch_unwind(AssertUnwindSafe(work));
-        let (outputs, kept) = match result {
-            Ok(Ok(outputs)) => outputs,
+        let Worked { outputs, kept, .. } = match result {
+            Ok(Ok(worked)) => worked,
             Ok(Err(Stop::Error(error))) => return Err(error),
             Ok(Err(Stop::InputLost { what, .. })) => {
                 let error = NodeError::io(format!("what it reads from the cache is {what}"));
@@ -133,19 +146,13 @@ impl Job {
         kept.chain(outputs.artifacts.iter().map(digest)).collect()
     }
 
-    /// Gives new artifacts, and those of others that are handed on as they are in the cache.
-    fn compare_or_work(
-        &self,
-        progress: &(dyn Fn(f32, u64) + Send + Sync),
-    ) -> Result<(Outputs, Vec<OutputRecord>), Stop> {
-        let Some(comparison) = &self.comparison else {
-            return Ok((self.work(progress)?, Vec::new()));
-        };
+    fn compare_or_work(&self, progress: &(dyn Fn(f32, u64) + Send + Sync)) -> Result<Worked, Stop> {
+        let Some(comparison) = &self.comparison else { return self.work(progress) };
         let records: Vec<&UnitRecord> = self.records.iter().map(AsRef::as_ref).collect();
         let compared = comparison.compare(&records)?;
         if let Some(unit) = compared.used.map(|n| self.unit.needs[n]) {
-            for output in &compared.kept {
-                match self.cache.blob_state(output) {
+            for blob in compared.kept.iter().flat_map(|output| &output.blobs) {
+                match self.cache.blob_state(blob) {
                     BlobState::Whole => {}
                     BlobState::Missing => {
                         return Err(Stop::InputLost { unit, what: "missing".into() });
@@ -158,10 +165,10 @@ impl Job {
         }
         let mut outputs = Outputs::default().with(COMPARE, Artifact::Frame(compared.table));
         outputs.notes = compared.notes;
-        Ok((outputs, compared.kept))
+        Ok(Worked { outputs, kept: compared.kept, ..Worked::default() })
     }
 
-    fn work(&self, progress: &(dyn Fn(f32, u64) + Send + Sync)) -> Result<Outputs, Stop> {
+    fn work(&self, progress: &(dyn Fn(f32, u64) + Send + Sync)) -> Result<Worked, Stop> {
         let inputs = self.load_inputs()?;
         let rows = inputs.rows();
         let tell = |fraction: f32| progress(fraction, rows);
@@ -175,8 +182,38 @@ impl Job {
             cancel: &self.cancel,
             threads: self.threads,
         };
-        let outputs = match (self.unit.name.part, self.node.folds()) {
-            (Part::Choice, Some(folds)) => folds.choose(&context, &inputs)?,
+        let started = std::time::Instant::now();
+        let outputs = self.call_node(&context, &inputs);
+        let late = &inputs.late;
+        let outputs = match (outputs, late.lost.get()) {
+            (Err(_), Some((unit, what))) => {
+                return Err(Stop::InputLost { unit: *unit, what: (*what).to_owned() });
+            }
+            (outputs, _) => outputs?,
+        };
+        let reading = late.nanoseconds.load(std::sync::atomic::Ordering::Relaxed) as f64 / 1e9;
+        let node_seconds = (started.elapsed().as_secs_f64() - reading).max(0.0);
+        for (path, stated) in &self.keyed.files {
+            if !FileDigests::is_unchanged(path, stated) {
+                return Err(NodeError::FileChanged(path.display().to_string()).into());
+            }
+        }
+        let mut known = KnownColumns::default();
+        for ((input, record), (_, artifact)) in
+            self.inputs.iter().zip(&self.records).zip(&inputs.entries)
+        {
+            if let (Artifact::Frame(frame), Some(output)) =
+                (artifact, record.output(input.from_port))
+            {
+                known.add(frame, output);
+            }
+        }
+        Ok(Worked { outputs, known, node_seconds, ..Worked::default() })
+    }
+
+    fn call_node(&self, context: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
+        match (self.unit.name.part, self.node.folds()) {
+            (Part::Choice, Some(folds)) => folds.choose(context, inputs),
             (Part::Fold(fold), Some(folds)) => {
                 let shared = {
                     let mut slot = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -184,21 +221,15 @@ impl Job {
                         Some(shared) => shared.clone(),
                         None => {
                             let made: Arc<dyn Any + Send + Sync> =
-                                Arc::from(folds.prepare(&context, &inputs)?);
+                                Arc::from(folds.prepare(context, inputs)?);
                             slot.insert(made).clone()
                         }
                     }
                 };
-                folds.run_fold(&context, &inputs, &*shared, fold)?
+                folds.run_fold(context, inputs, &*shared, fold)
             }
-            _ => self.node.run(&context, &inputs)?,
-        };
-        for (path, stated) in &self.keyed.files {
-            if !FileDigests::is_unchanged(path, stated) {
-                return Err(NodeError::FileChanged(path.display().to_string()).into());
-            }
+            _ => self.node.run(context, inputs),
         }
-        Ok(outputs)
     }
 
     fn load_inputs(&self) -> Result<Inputs, Stop> {
@@ -206,13 +237,16 @@ impl Job {
         for (n, (unit, record)) in self.unit.needs.iter().zip(&self.records).enumerate() {
             match self.inputs.get(n) {
                 Some(input) => {
-                    let artifact = self.load(*unit, record, input.from_port)?;
+                    let wanted = self.node.reads(input.port);
+                    let (artifact, unread) =
+                        self.load(*unit, record, input.from_port, wanted.as_deref())?;
                     inputs.entries.push((input.port, artifact));
+                    inputs.unread.push(unread.map(|unread| (*unit, unread)));
                 }
                 None => {
                     let mut outputs = Outputs::default();
                     for output in &record.outputs {
-                        let artifact = self.load(*unit, record, &output.port)?;
+                        let (artifact, _) = self.load(*unit, record, &output.port, None)?;
                         outputs = outputs.with(&output.port, artifact);
                     }
                     outputs.notes = crate::node::notes_of(record);
@@ -227,37 +261,45 @@ impl Job {
         Ok(inputs)
     }
 
-    fn load(&self, unit: UnitId, record: &UnitRecord, port: &str) -> Result<Artifact, Stop> {
+    fn load(
+        &self,
+        unit: UnitId,
+        record: &UnitRecord,
+        port: &str,
+        wanted: Option<&[String]>,
+    ) -> Result<(Artifact, Option<Unread>), Stop> {
         if let Some(artifact) = self.memory.get(unit).and_then(|outputs| outputs.get(port).cloned())
         {
-            return Ok(artifact);
+            return Ok((artifact, None));
         }
         let output = record.output(port).ok_or_else(|| {
             NodeError::Internal(format!("the cached result of `{unit:?}` has no port `{port}`"))
         })?;
         let lost = |what: &str| Stop::InputLost { unit, what: what.to_owned() };
-        if self.cache.blob_state(output) == BlobState::Missing {
+        if output.rows.is_some() {
+            let loaded = load_columns(&self.cache, output, wanted);
+            let (frame, unread) = loaded.map_err(|error| lost(error.word()))?;
+            return Ok((Artifact::Frame(frame), unread));
+        }
+        let blob = output.blobs.first().ok_or_else(|| lost("unreadable"))?;
+        if self.cache.blob_state(blob) == BlobState::Missing {
             return Err(lost("missing"));
         }
-        if output.rows.is_some() {
-            let file = self.cache.open_blob(output).map_err(|_| lost("damaged"))?;
-            return Ok(Artifact::Frame(read_frame_file(file).map_err(|_| lost("unreadable"))?));
-        }
-        let bytes = self.cache.read_blob(output).map_err(|_| lost("damaged"))?;
-        Ok(Artifact::Blob(Arc::new(bytes)))
+        let bytes = self.cache.read_blob(blob).map_err(|_| lost("damaged"))?;
+        Ok((Artifact::Blob(Arc::new(bytes)), None))
     }
 
     fn publish(
         self,
-        outputs: Outputs,
-        kept: Vec<OutputRecord>,
+        worked: Worked,
         seconds: f64,
         clock: &dyn crate::Clock,
     ) -> Result<JobEnd, NodeError> {
-        let mut published = kept;
+        let Worked { outputs, kept: mut published, mut known, node_seconds } = worked;
         for (port, artifact) in &outputs.artifacts {
-            published.push(self.publish_one(port, artifact)?);
+            published.push(self.publish_one(port, artifact, &mut known)?);
         }
+        drop(known);
         let record = UnitRecord {
             schema_version: UnitRecord::SCHEMA_VERSION,
             key: self.keyed.key,
@@ -282,22 +324,31 @@ impl Job {
             self.memory.put(self.unit.id, outputs);
         }
         drop(self.lock);
-        Ok(JobEnd::Done { record, notes })
+        Ok(JobEnd::Done { record, notes, node_seconds })
     }
 
-    fn publish_one(&self, port: &str, artifact: &Artifact) -> Result<OutputRecord, NodeError> {
-        let written = self.cache.put_blob(|writer| match artifact {
-            Artifact::Frame(frame) => {
-                write_frame(frame, writer).map_err(|error| std::io::Error::other(error.to_string()))
-            }
-            Artifact::Blob(bytes) => writer.write_all(bytes),
-        });
-        let (blob, bytes) = written.map_err(|error| {
+    fn publish_one(
+        &self,
+        port: &str,
+        artifact: &Artifact,
+        known: &mut KnownColumns,
+    ) -> Result<OutputRecord, NodeError> {
+        let full = |error: &dyn std::fmt::Display| {
             NodeError::io(error.to_string())
                 .with_hint("free some space or choose another `--cache-dir`, then run again")
-        })?;
-        let logical = logical_digest_of(artifact)?;
-        Ok(OutputRecord { port: port.to_owned(), blob, logical, bytes, rows: artifact.rows() })
+        };
+        match artifact {
+            Artifact::Frame(frame) => match put_frame(&self.cache, port, frame, known) {
+                Err(LoadError::Frame(error)) => Err(NodeError::Internal(error.to_string())),
+                put => put.map_err(|error| full(&error)),
+            },
+            Artifact::Blob(content) => {
+                let written = self.cache.put_blob(|writer| writer.write_all(content));
+                let (blob, bytes) = written.map_err(|error| full(&error))?;
+                let blobs = vec![BlobRecord { blob, bytes, part: None }];
+                Ok(OutputRecord { port: port.to_owned(), logical: blob, rows: None, blobs })
+            }
+        }
     }
 }
 

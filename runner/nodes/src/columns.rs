@@ -44,6 +44,11 @@ pub(crate) fn booleans<'a>(
     series.bool().map_err(|_| wrong_type(name, "boolean", series.dtype()))
 }
 
+/// Names of columns, for `Node::reads`.
+pub(crate) fn named(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
 /// A numeric column as doubles; a null is NaN.
 pub(crate) fn floats(frame: &DataFrame, name: &str) -> Result<Vec<f64>, NodeError> {
     let series = column(frame, name)?;

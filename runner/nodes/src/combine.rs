@@ -100,6 +100,10 @@ impl Kind for Combine {
             let finding = Finding::new(At::Input("input"), "two models or more can be combined");
             return Err(vec![finding.with_hint("name them in a list: `input: [first, second]`")]);
         }
+        if models > MOST_MODELS {
+            let message = format!("{models} models, more than {MOST_MODELS}");
+            return Err(vec![Finding::new(At::Input("input"), message)]);
+        }
         if count("probabilities") != models {
             let message = format!("{} probabilities for {models} models", count("probabilities"));
             return Err(vec![Finding::new(At::Input("probabilities"), message)]);
@@ -137,6 +141,9 @@ impl Kind for Combine {
     }
 }
 
+/// Models that can be combined.
+pub(crate) const MOST_MODELS: usize = 32;
+
 /// How many models predict what they do together.
 pub(crate) const AGREEING: &str = "models_agreeing";
 
@@ -144,7 +151,7 @@ pub(crate) const AGREEING: &str = "models_agreeing";
 pub(crate) const VOTE: &str = "vote_";
 
 /// Name of the column with what a model predicts; models count from 1.
-fn vote(model: usize) -> String {
+pub(crate) fn vote(model: usize) -> String {
     format!("{VOTE}{model}")
 }
 

@@ -8,7 +8,7 @@ use label_issues::{Acceptance, Count, Judged};
 use plan::ColumnType;
 use polars::prelude::DataFrame;
 
-use crate::columns::{FLOAT, STRING, booleans, floats, strings};
+use crate::columns::{FLOAT, STRING, booleans, floats, named, strings};
 use crate::proposals::Proposals;
 
 /// Columns of a `corrections` node that learning needs.
@@ -40,6 +40,13 @@ pub(crate) fn scores(frame: &DataFrame, proposals: &Proposals) -> Result<Vec<f64
     }
     let given = floats(frame, "given_confidence")?;
     Ok(given.iter().zip(&proposals.confidences).map(|(g, p)| margin(*g, *p)).collect())
+}
+
+/// The columns that [`scores`] looks at.
+pub(crate) fn scored() -> Vec<String> {
+    let mut names = named(&[QUALITY, ORIGINAL_QUALITY, "given_confidence"]);
+    names.extend(named(&Proposals::READS));
+    names
 }
 
 fn margin(given_confidence: f64, proposal_confidence: f64) -> f64 {

@@ -4,7 +4,7 @@
 //! with decisions. What a round's queue held besides the control rows is known from these, so a
 //! round that is reviewed in part counts as what it is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use engine::{Inputs, Node, NodeError, Outputs, RunContext};
 use label_issues::{Cohort, Count, Interval, Outlook, Stratum, outlook};
@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::columns::{
-    FLOAT, INTEGER, STRING, booleans, frame_port, integers, string_column, strings,
+    FLOAT, INTEGER, STRING, booleans, frame_port, integers, named, string_column, strings,
 };
 use crate::decisions::{self, LEARNT_FROM, Learnt};
 use crate::gold::{self, Accuracy, Share};
@@ -30,6 +30,15 @@ pub(crate) struct Params {
     #[schemars(range(min = 1))]
     budget: Option<u32>,
 }
+
+/// What is looked at of the records that come next.
+const NEXT: [(&str, &[ColumnType]); 5] = [
+    ("record_id", STRING),
+    ("given_label", STRING),
+    ("predicted_label", STRING),
+    ("given_confidence", FLOAT),
+    ("prediction_confidence", FLOAT),
+];
 
 pub(crate) struct Estimate;
 
@@ -53,19 +62,12 @@ impl Kind for Estimate {
             ("lane_rows", INTEGER),
         ];
         let decided: Vec<_> = decided.into_iter().chain(LEARNT_FROM.iter().copied()).collect();
-        let next = [
-            ("record_id", STRING),
-            ("given_label", STRING),
-            ("predicted_label", STRING),
-            ("given_confidence", FLOAT),
-            ("prediction_confidence", FLOAT),
-        ];
         vec![
             frame_port("input", "all records, as `sample` reads them", &[("record_id", STRING)]),
             frame_port("decisions", "decisions so far, from a `corrections` node", &decided),
             InputPort {
                 required: false,
-                ..frame_port("next", "what is to be reviewed next, from a `filter`", &next)
+                ..frame_port("next", "what is to be reviewed next, from a `filter`", &NEXT)
             },
             InputPort {
                 required: false,
@@ -127,12 +129,15 @@ fn verified<'a>(
     decisions: &'a DataFrame,
 ) -> Result<Vec<Verified<'a>>, NodeError> {
     let ids = strings(input, "record_id")?;
+    let in_question = asked_about(input);
+    let decided = strings(decisions, "record_id")?;
+    // Decisions are few beside the records.
+    let wanted: HashSet<&str> = decided.iter().flatten().collect();
     let known: HashMap<&str, bool> = ids
         .iter()
-        .zip(asked_about(input))
-        .map(|(id, asked)| (id.unwrap_or_default(), asked))
+        .zip(in_question)
+        .filter_map(|(id, asked)| Some((id.filter(|id| wanted.contains(id))?, asked)))
         .collect();
-    let decided = strings(decisions, "record_id")?;
     let words = strings(decisions, "review_decision")?;
     let originals = strings(decisions, "original_label")?;
     let finals = strings(decisions, "final_label")?;
@@ -297,6 +302,23 @@ fn percent(share: Interval) -> String {
 }
 
 impl Node for EstimateNode {
+    fn reads(&self, port: &str) -> Option<Vec<String>> {
+        match port {
+            "input" => Some(named(&[
+                "record_id",
+                "text_valid",
+                "label_source",
+                decisions::ORIGINAL_QUALITY,
+            ])),
+            "next" => {
+                let mut names = named(&["record_id", "given_label"]);
+                names.extend(decisions::scored());
+                Some(names)
+            }
+            _ => None,
+        }
+    }
+
     fn run(&self, _: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
         let input = inputs.frame("input")?;
         let decisions = inputs.frame("decisions")?;

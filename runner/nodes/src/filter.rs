@@ -108,6 +108,18 @@ struct FilterNode {
 }
 
 impl Node for FilterNode {
+    fn reads(&self, port: &str) -> Option<Vec<String>> {
+        if port != "input" {
+            return None;
+        }
+        let mut names = crate::columns::named(&["predicted_label", "given_label"]);
+        if let Some(condition) = &self.params.condition {
+            names.extend(condition::columns(condition)?);
+        }
+        names.extend(lanes::reads(&self.params.lanes)?);
+        Some(names)
+    }
+
     fn run(&self, _: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
         let frame = inputs.frame("input")?;
         let parts = self.params.condition.as_deref().map(condition::conjuncts).unwrap_or_default();
@@ -124,16 +136,9 @@ impl Node for FilterNode {
             outputs.count(part.clone(), after, Some(before));
         }
         let table = if self.params.lanes.is_empty() {
-            let mask: BooleanChunked = kept.iter().map(|kept| Some(*kept)).collect();
-            frame.filter(&mask)?
+            inputs.choose("input", &kept)?
         } else {
-            lanes::take(
-                &self.params.lanes,
-                frame,
-                &kept,
-                inputs.try_frame("decisions"),
-                &mut outputs,
-            )?
+            lanes::take(&self.params.lanes, inputs, &kept, &mut outputs)?
         };
         outputs.artifacts = Outputs::frame(table).artifacts;
         warn_if_starving(frame, &parts, &masks, &mut outputs);

@@ -25,6 +25,9 @@ pub(crate) struct Proposals {
 }
 
 impl Proposals {
+    /// The columns that are looked at.
+    pub const READS: [&str; 4] = [LABEL, CONFIDENCE, "predicted_label", "prediction_confidence"];
+
     pub fn read(frame: &DataFrame) -> Result<Proposals, NodeError> {
         let predicted = strings(frame, "predicted_label")?;
         let confidences = floats(frame, "prediction_confidence")?;

@@ -8,8 +8,8 @@ use engine::NodeError;
 use label_issues::{MISSING, class_thresholds, is_confident};
 use polars::prelude::*;
 
-use crate::columns::{booleans, floats, integers, strings};
-use crate::combine::{AGREEING, VOTE};
+use crate::columns::{booleans, floats, integers, named, strings};
+use crate::combine::{AGREEING, MOST_MODELS, VOTE, vote};
 use crate::decisions;
 use crate::proposals::Proposals;
 
@@ -69,6 +69,14 @@ pub(crate) struct Table<'a> {
     pub proposals: Proposals,
     /// Low is suspicious.
     pub scores: Vec<f64>,
+}
+
+/// The columns that [`Table::read`] looks at.
+pub(crate) fn reads() -> Vec<String> {
+    let mut names = named(&["record_id", "given_label", AGREEING]);
+    names.extend(decisions::scored());
+    names.extend((1..=MOST_MODELS).map(vote));
+    names
 }
 
 impl<'a> Table<'a> {

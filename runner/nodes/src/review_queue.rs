@@ -33,6 +33,19 @@ pub(crate) struct Params {
     rank_by: Option<String>,
 }
 
+/// Columns that the queue needs of suspicious records and control rows.
+const NEEDED: [(&str, &[ColumnType]); 9] = [
+    ("record_id", STRING),
+    ("text", STRING),
+    ("original_label", STRING),
+    ("given_label", STRING),
+    ("predicted_label", STRING),
+    ("prediction_confidence", FLOAT),
+    ("given_confidence", FLOAT),
+    ("audit_run_id", STRING),
+    ("model_version", STRING),
+];
+
 pub(crate) struct ReviewQueue;
 
 impl Kind for ReviewQueue {
@@ -44,25 +57,14 @@ impl Kind for ReviewQueue {
     const SINK: bool = true;
 
     fn input_ports() -> Vec<InputPort> {
-        let columns = [
-            ("record_id", STRING),
-            ("text", STRING),
-            ("original_label", STRING),
-            ("given_label", STRING),
-            ("predicted_label", STRING),
-            ("prediction_confidence", FLOAT),
-            ("given_confidence", FLOAT),
-            ("audit_run_id", STRING),
-            ("model_version", STRING),
-        ];
         let suspicious = "suspicious records, from a `predict` by way of filters";
         let control = "control rows from a `sample` node: queued among the others, unmarked";
         let gold =
             "gold rows, the port `gold` of a `sample` node: queued among the others, unmarked";
-        let known: Vec<_> = columns.iter().copied().chain([("right_label", STRING)]).collect();
+        let known: Vec<_> = NEEDED.iter().copied().chain([("right_label", STRING)]).collect();
         vec![
-            frame_port("input", suspicious, &columns),
-            InputPort { required: false, ..frame_port("control", control, &columns) },
+            frame_port("input", suspicious, &NEEDED),
+            InputPort { required: false, ..frame_port("control", control, &NEEDED) },
             InputPort { required: false, ..frame_port("gold", gold, &known) },
         ]
     }

@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use crate::columns::{STRING, booleans, floats, frame_port, string_column, strings};
 use crate::kind::{Kind, Making};
+use crate::proposals;
 use crate::reasons::{Table, Thresholds};
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -269,8 +270,39 @@ fn taken(frame: &DataFrame, rows: impl Iterator<Item = usize>) -> Result<DataFra
     Ok(frame.take(&IdxCa::from_vec("rows".into(), rows))?)
 }
 
-/// Puts back the original labels, and how probable the model finds them.
+/// No label is proposed instead of itself: where the proposal is the label a record had, what the
+/// model predicts takes its place, or the label that is right.
+fn restore_proposals(rows: &mut DataFrame) -> Result<(), NodeError> {
+    if rows.column(proposals::LABEL).is_err() {
+        return Ok(());
+    }
+    let columns = [proposals::LABEL, "predicted_label", "given_label", "original_label"];
+    let [proposed, predicted, given, original] = columns.map(|name| strings(rows, name));
+    let (proposed, predicted, given, original) = (proposed?, predicted?, given?, original?);
+    let columns = [proposals::CONFIDENCE, "prediction_confidence", "given_confidence"];
+    let [own, of_predicted, of_given] = columns.map(|name| floats(rows, name));
+    let (own, of_predicted, of_given) = (own?, of_predicted?, of_given?);
+    let pick = |row: usize| {
+        let choices = [
+            (proposed.get(row), own[row]),
+            (predicted.get(row), of_predicted[row]),
+            (given.get(row), of_given[row]),
+        ];
+        let fits = choices.into_iter().find(|(label, _)| *label != original.get(row));
+        fits.unwrap_or(choices[0])
+    };
+    let picked: Vec<(Option<&str>, f64)> = (0..rows.height()).map(pick).collect();
+    let labels = string_column(proposals::LABEL, picked.iter().map(|(label, _)| *label));
+    let known = |confidence: f64| Some(confidence).filter(|confidence| !confidence.is_nan());
+    let confidences: Vec<Option<f64>> = picked.iter().map(|one| known(one.1)).collect();
+    rows.with_column(labels)?;
+    rows.with_column(Column::new(proposals::CONFIDENCE.into(), confidences))?;
+    Ok(())
+}
+
+/// Puts back the original labels, with how probable the model finds them and what it then proposes.
 fn restore(rows: &mut DataFrame, probabilities: &DataFrame) -> Result<(), NodeError> {
+    restore_proposals(rows)?;
     let original = rows.column("original_label")?.clone().with_name("given_label".into());
     if rows.column("given_confidence").is_ok() {
         let place: HashMap<&str, usize> = strings(probabilities, "record_id")?

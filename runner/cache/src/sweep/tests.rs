@@ -76,7 +76,7 @@ fn a_key_that_is_being_computed_is_spared() {
 fn a_record_is_never_published_over_a_blob_that_is_gone() {
     let bench = Bench::new();
     let a = bench.put("a", b"one");
-    bench.cache.remove_blob(&a.outputs[0].blob);
+    bench.cache.remove_blob(&a.outputs[0].blobs[0].blob);
     let error = bench.cache.put_record(&a).unwrap_err().to_string();
     assert!(error.contains("no longer there"), "{error}");
 }

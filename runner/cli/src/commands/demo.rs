@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 
-use engine::{RunOptions, RunReport, read_frame};
+use engine::{RunOptions, RunReport, load_frame};
 use review_store::{Decision, NewDecision};
 use serde_json::{Value, json};
 
@@ -219,11 +219,8 @@ fn frame(
     let missing = || CliError::new(Exit::Internal, format!("node `{node}` gave no frame"));
     let output =
         report.records.get(node).and_then(|record| record.output("")).ok_or_else(missing)?;
-    let bytes = loaded
-        .cache
-        .read_blob(output)
-        .map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
-    read_frame(&bytes).map_err(|error| CliError::new(Exit::Internal, error.to_string()))
+    load_frame(&loaded.cache, output, None)
+        .map_err(|error| CliError::new(Exit::Internal, error.to_string()))
 }
 
 fn print(args: &Args, rounds: &[Round], format: Format) {

@@ -2,7 +2,7 @@
 
 use ::plan::{HandOn, Step};
 use clap::ValueEnum;
-use engine::{OutputRecord, Part, PlannedUnit, UnitRecord, read_frame};
+use engine::{OutputRecord, Part, PlannedUnit, UnitRecord, load_frame};
 use polars::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -59,7 +59,10 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
             .with_hint(format!("ports: `{}`", ports.join("`, `"))));
     };
     if out.rows.is_none() {
-        output::result(format!("a model of {} bytes, digest {}", out.bytes, out.blob));
+        for blob in &out.blobs {
+            loaded.cache.read_blob(blob).map_err(|error| damaged(&error))?;
+        }
+        output::result(format!("a model of {} bytes, digest {}", out.bytes(), out.logical));
         return Ok(Exit::Done);
     }
     let frame = read(&loaded, out)?;
@@ -86,11 +89,11 @@ fn record(context: &Context, loaded: &Loaded, step: &Step) -> Result<Option<Unit
 }
 
 fn read(loaded: &Loaded, out: &OutputRecord) -> Result<DataFrame, CliError> {
-    let bytes = loaded
-        .cache
-        .read_blob(out)
-        .map_err(|error| CliError::new(Exit::Internal, error.to_string()))?;
-    read_frame(&bytes).map_err(|error| CliError::new(Exit::Internal, error.to_string()))
+    load_frame(&loaded.cache, out, None).map_err(|error| damaged(&error))
+}
+
+fn damaged(error: &dyn std::fmt::Display) -> CliError {
+    CliError::new(Exit::Internal, error.to_string())
 }
 
 /// The frame on a port of a step, if the cache has it as it is now.

@@ -203,6 +203,7 @@ impl Reporter for JsonReporter {
                     "reason_detail": reason.to_json(),
                     "rows": rows,
                     "seconds": seconds,
+                    "node_seconds": usage.node_seconds,
                     "cpu_seconds": usage.cpu_seconds,
                     "peak_bytes": usage.peak_bytes,
                     "notes": notes,

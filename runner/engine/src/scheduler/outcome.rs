@@ -6,7 +6,7 @@ use cache::UnitRecord;
 
 use super::{MAX_REPAIRS, Run, Status};
 use crate::classifier::ClassifierError;
-use crate::event::Event;
+use crate::event::{Event, UnitUsage};
 use crate::node::{NodeError, notes_of};
 use crate::reason::Reason;
 use crate::unit::{Part, UnitId};
@@ -17,7 +17,7 @@ impl Run<'_> {
         let (reason, _) = self.reasons[id.index()].clone().expect("a running unit has a reason");
         let (usage, timed_out) = self.note_end(id);
         match end {
-            JobEnd::Done { record, notes } => {
+            JobEnd::Done { record, notes, node_seconds } => {
                 let unit = self.units.get(id);
                 let event = Event::UnitFinished {
                     unit: unit.name.clone(),
@@ -26,7 +26,7 @@ impl Run<'_> {
                     reason,
                     rows: record.outputs.first().and_then(|output| output.rows),
                     seconds,
-                    usage,
+                    usage: UnitUsage { node_seconds: Some(node_seconds), ..usage },
                     notes,
                 };
                 self.last.set(&unit.name.clone(), record.key, record.facts.clone(), false);
@@ -60,9 +60,9 @@ impl Run<'_> {
         }
         self.emit(Event::Repaired { unit: name, what: what.to_owned() });
         if let Some(record) = self.records[lost.index()].take() {
-            for output in &record.outputs {
-                if self.engine.cache.verify_blob(output) != cache::BlobState::Whole {
-                    self.engine.cache.remove_blob(&output.blob);
+            for blob in record.blobs() {
+                if self.engine.cache.verify_blob(blob) != cache::BlobState::Whole {
+                    self.engine.cache.remove_blob(&blob.blob);
                 }
             }
             self.counts.hit = self.counts.hit.saturating_sub(1);

@@ -36,6 +36,7 @@ impl Run<'_> {
         let usage = UnitUsage {
             cpu_seconds: cpu_seconds.map(|(now, then)| (now - then).max(0.0)),
             cpu_shared: started.shared,
+            node_seconds: None,
             peak_bytes: now.peak_bytes,
         };
         let limit = started.timeout.filter(|_| started.timed_out);

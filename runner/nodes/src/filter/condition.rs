@@ -130,6 +130,26 @@ pub(super) fn conjuncts(condition: &str) -> Vec<String> {
     parts.into_iter().map(|part| part.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
+/// The columns that an expression names; `None` if it may need others too.
+pub(super) fn columns(condition: &str) -> Option<Vec<String>> {
+    let expression = sql_expr(condition).ok()?;
+    let mut names = Vec::new();
+    for part in &expression {
+        match part {
+            Expr::Column(name) => names.push(name.to_string()),
+            Expr::Literal(_)
+            | Expr::BinaryExpr { .. }
+            | Expr::Cast { .. }
+            | Expr::Alias(..)
+            | Expr::Function { .. }
+            | Expr::Agg(_)
+            | Expr::Ternary { .. } => {}
+            _ => return None,
+        }
+    }
+    Some(names)
+}
+
 /// For which records an expression is true.
 pub(super) fn evaluate(frame: &DataFrame, condition: &str) -> Result<Vec<bool>, NodeError> {
     let expression = sql_expr(condition)?.alias("condition");
@@ -156,6 +176,22 @@ mod tests {
         assert_eq!(conjuncts("a = 'x and y' and (b and c)"), ["a = 'x and y'", "(b and c)"]);
         assert_eq!(conjuncts("a and b or c"), ["a and b or c"]);
         assert_eq!(conjuncts("band"), ["band"]);
+    }
+
+    #[test]
+    fn a_condition_names_its_columns() {
+        let of = |condition: &str| {
+            super::columns(condition).map(|mut names| {
+                names.sort_unstable();
+                names.join(" ")
+            })
+        };
+        assert_eq!(of("a > 1 and not b").as_deref(), Some("a b"));
+        assert_eq!(of("upper(a) like 'X%' and \"b c\" is null").as_deref(), Some("a b c"));
+        assert_eq!(of("case when a then b else 1 end = 2").as_deref(), Some("a b"));
+        assert_eq!(of("a in (1, 2) and b between 1 and c").as_deref(), Some("a b c"));
+        assert_eq!(of("true").as_deref(), Some(""));
+        assert_eq!(of("a > avg(a) over (partition by b)"), None);
     }
 
     #[test]

@@ -3,18 +3,18 @@
 //! A record is in the first lane that takes it, and carries in words and numbers why. Verified
 //! records are in no lane, so that a budget is spent on records that need a look.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use engine::{NodeError, Outputs};
+use engine::{Inputs, NodeError, Outputs};
 use plan::{ColumnType, Finding, Schema, World};
 use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::condition;
-use crate::columns::{floats, string_column, strings};
+use crate::columns::{floats, named, string_column, strings};
 use crate::decisions::{LEARNT, Learnt};
-use crate::reasons::{Table, Thresholds};
+use crate::reasons::{self, Table, Thresholds};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -148,17 +148,34 @@ fn lacking(schema: &Schema) -> Vec<&'static str> {
 /// Which lane took each record, and why.
 struct Taken {
     lane: Vec<Option<usize>>,
-    reason: Vec<String>,
+    /// By row.
+    reason: BTreeMap<usize, String>,
+}
+
+/// The columns that lanes look at; `None` for all of them.
+pub(super) fn reads(lanes: &[Lane]) -> Option<Vec<String>> {
+    let mut names = Vec::new();
+    for lane in lanes {
+        names.extend(lane.rank_by.clone());
+        if let Some(condition) = &lane.condition {
+            names.extend(condition::columns(condition)?);
+        }
+    }
+    if !lanes.is_empty() {
+        names.extend(named(&["label_source", "text_valid"]));
+        names.extend(reasons::reads());
+    }
+    Some(names)
 }
 
 /// Sends the records of `open` through the lanes; returns those that were taken, with columns.
 pub(super) fn take(
     lanes: &[Lane],
-    frame: &DataFrame,
+    inputs: &Inputs,
     open: &[bool],
-    decisions: Option<&DataFrame>,
     outputs: &mut Outputs,
 ) -> Result<DataFrame, NodeError> {
+    let (frame, decisions) = (inputs.frame("input")?, inputs.try_frame("decisions"));
     let mut open = open.to_vec();
     if let Ok(sources) = strings(frame, "label_source") {
         let mut verified = 0;
@@ -180,29 +197,30 @@ pub(super) fn take(
         (Some(learnt), Some(table)) => Some(chances(learnt, table, &open)),
         _ => None,
     };
-    let mut taken = Taken { lane: vec![None; height], reason: vec![String::new(); height] };
+    let mut taken = Taken { lane: vec![None; height], reason: BTreeMap::new() };
     for (n, lane) in lanes.iter().enumerate() {
         let (table, thresholds) = (table.as_ref(), thresholds.as_ref());
         let choice = Choice { lane, frame, table, thresholds, wrong: wrong.as_deref() };
         for row in choice.rows(&open)? {
             open[row] = false;
             taken.lane[row] = Some(n);
-            taken.reason[row] = choice.reason(row);
+            taken.reason.insert(row, choice.reason(row));
         }
     }
     for (n, lane) in lanes.iter().enumerate() {
         tell(n, lane, &taken, candidates, learnt.as_ref().zip(wrong.as_deref()), outputs);
     }
-    let mut columns = frame.clone();
-    let name = |lane: &Option<usize>| lane.map(|lane| lanes[lane].name.as_str());
-    columns.with_column(string_column("lane", taken.lane.iter().map(name)))?;
-    columns.with_column(string_column("reason", taken.reason.iter().map(|r| Some(r.as_str()))))?;
+    let chosen: Vec<bool> = taken.lane.iter().map(Option::is_some).collect();
+    let mut records = inputs.choose("input", &chosen)?;
+    let names = taken.lane.iter().flatten().map(|lane| Some(lanes[*lane].name.as_str()));
+    records.with_column(string_column("lane", names))?;
+    let reasons = taken.reason.values().map(|reason| Some(reason.as_str()));
+    records.with_column(string_column("reason", reasons))?;
     if let Some(wrong) = &wrong {
-        let quality: Vec<f64> = wrong.iter().map(|wrong| 1.0 - wrong).collect();
-        columns.with_column(Column::new(LEARNT.into(), quality))?;
+        let quality: Vec<f64> = taken.reason.keys().map(|row| 1.0 - wrong[*row]).collect();
+        records.with_column(Column::new(LEARNT.into(), quality))?;
     }
-    let mask: BooleanChunked = taken.lane.iter().map(|lane| Some(lane.is_some())).collect();
-    Ok(columns.filter(&mask)?)
+    Ok(records)
 }
 
 /// How likely each open record has a wrong label; 0 for the others.

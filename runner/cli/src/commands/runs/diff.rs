@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use engine::{Cache, RunRecord, UnitEntry, read_frame};
+use engine::{Cache, RunRecord, UnitEntry, load_frame};
 use serde_json::{Value, json};
 
 use crate::args::Format;
@@ -176,8 +176,9 @@ fn records(run: &RunRecord, reference: &str, cache: &Cache) -> Result<BTreeSet<S
     let key = unit.and_then(|unit| unit.key).ok_or("it came to no result")?;
     let gone = "its result is no longer in the cache";
     let record = cache.record(&key).ok_or(gone)?;
-    let bytes = cache.read_blob(record.output(port).ok_or(gone)?).map_err(|_| gone)?;
-    let frame = read_frame(&bytes).map_err(|error| error.to_string())?;
+    let wanted = ["record_id".to_owned()];
+    let frame = load_frame(cache, record.output(port).ok_or(gone)?, Some(&wanted));
+    let frame = frame.map_err(|_| gone)?;
     let column = frame.column("record_id").map_err(|_| "it has no column `record_id`")?;
     let ids = column.str().map_err(|error| error.to_string())?;
     Ok(ids.iter().flatten().map(str::to_owned).collect())
