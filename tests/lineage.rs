@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, repository};
 
 fn events(sandbox: &Sandbox) -> Vec<Value> {
     sandbox.read("lineage.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -12,21 +12,85 @@ fn of<'a>(events: &'a [Value], job: &str) -> Vec<&'a Value> {
     events.iter().filter(|event| event["job"]["name"] == job).collect()
 }
 
-/// The required parts of a `RunEvent`, as the specification 2-0-2 has them.
-#[track_caller]
-fn check_form(event: &Value) {
-    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    assert!(["START", "COMPLETE", "FAIL", "ABORT"].contains(&text("/eventType")), "{event}");
-    assert!(text("/eventTime").len() >= 20 && text("/eventTime").ends_with('Z'), "{event}");
-    let id = text("/run/runId");
-    assert!(id.len() == 36 && id.matches('-').count() == 4, "{event}");
-    assert!(!text("/job/namespace").is_empty() && text("/producer").starts_with("https://"));
-    assert!(text("/schemaURL").starts_with("https://openlineage.io/spec/2-0-2/"), "{event}");
-    for dataset in ["inputs", "outputs"].iter().flat_map(|s| event[*s].as_array().unwrap()) {
-        assert!(dataset["namespace"].is_string() && dataset["name"].is_string(), "{event}");
+/// The official schemas of events and of the facets that are used; see the folder's README.
+struct Schemas(Vec<(String, Value)>);
+
+impl Schemas {
+    fn read() -> Schemas {
+        let folder = repository().join("tests/fixtures/openlineage");
+        let schema = |name: &str| {
+            let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
+            let schema: Value = serde_json::from_str(&text).unwrap();
+            (schema["$id"].as_str().unwrap().to_owned(), schema)
+        };
+        let facets =
+            ["ParentRunFacet", "ErrorMessageRunFacet", "OutputStatisticsOutputDatasetFacet"];
+        Schemas(["OpenLineage"].iter().chain(&facets).map(|name| schema(name)).collect())
     }
-    for facet in event["run"]["facets"].as_object().unwrap().values() {
-        assert!(facet["_producer"].is_string() && facet["_schemaURL"].is_string(), "{event}");
+
+    #[track_caller]
+    fn check(&self, id: &str, document: &Value) {
+        let mut registry = jsonschema::Registry::new();
+        for (id, schema) in &self.0 {
+            registry = registry.add(id, schema).unwrap();
+        }
+        let registry = registry.prepare().unwrap();
+        let (_, schema) = self.0.iter().find(|(known, _)| known == id).expect("a known schema");
+        let options = jsonschema::options().with_registry(&registry).should_validate_formats(true);
+        let validator = options.build(schema).unwrap();
+        let errors: Vec<String> = validator
+            .iter_errors(document)
+            .map(|error| format!("{}: {error}", error.instance_path()))
+            .collect();
+        assert_eq!(errors, [""; 0], "{document:#}");
+    }
+
+    /// The event, and each of its facets against the schema that it names.
+    #[track_caller]
+    fn check_event(&self, event: &Value) {
+        self.check("https://openlineage.io/spec/2-0-2/OpenLineage.json", event);
+        assert_eq!(
+            event["schemaURL"],
+            "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
+        );
+        let mut facets = vec![&event["run"]["facets"]];
+        for side in ["inputs", "outputs"] {
+            for dataset in event[side].as_array().unwrap() {
+                facets.extend(dataset.get("outputFacets"));
+            }
+        }
+        for (name, facet) in facets.into_iter().flat_map(|facets| facets.as_object().unwrap()) {
+            let id = facet["_schemaURL"].as_str().unwrap().split('#').next().unwrap();
+            self.check(id, &json!({ name: facet }));
+        }
+    }
+}
+
+/// Every event of a file, checked.
+#[track_caller]
+fn checked(sandbox: &Sandbox) -> Vec<Value> {
+    let (schemas, all) = (Schemas::read(), events(sandbox));
+    all.iter().for_each(|event| schemas.check_event(event));
+    all
+}
+
+#[test]
+fn the_schemas_refuse_what_is_wrong() {
+    let sandbox = Sandbox::audit();
+    sandbox.run(&["--lineage", "lineage.jsonl"]);
+    let schemas = Schemas::read();
+    let good = events(&sandbox).pop().unwrap();
+    schemas.check_event(&good);
+    for (pointer, bad) in [
+        ("/run/runId", json!("7")),
+        ("/eventTime", json!("yesterday")),
+        ("/eventType", json!("DONE")),
+        ("/job/name", json!(null)),
+    ] {
+        let mut event = good.clone();
+        *event.pointer_mut(pointer).unwrap() = bad;
+        let check = std::panic::AssertUnwindSafe(|| schemas.check_event(&event));
+        assert!(std::panic::catch_unwind(check).is_err(), "{pointer}");
     }
 }
 
@@ -34,8 +98,7 @@ fn check_form(event: &Value) {
 fn a_run_tells_what_it_read_and_wrote() {
     let sandbox = Sandbox::audit();
     let finish = sandbox.run(&["--lineage", "lineage.jsonl"]).finish().clone();
-    let all = events(&sandbox);
-    all.iter().for_each(check_form);
+    let all = checked(&sandbox);
     let pipeline = of(&all, "audit");
     let types: Vec<&Value> = pipeline.iter().map(|event| &event["eventType"]).collect();
     assert_eq!(types, [&json!("START"), &json!("COMPLETE")]);
@@ -70,8 +133,7 @@ fn a_failure_is_told() {
     let sandbox = Sandbox::audit();
     sandbox.write("records.csv", "record_id,text,label\na,one,x\na,two,y\n");
     sandbox.run_to_end(&["--lineage", "lineage.jsonl"]).1.code(1);
-    let all = events(&sandbox);
-    all.iter().for_each(check_form);
+    let all = checked(&sandbox);
     let last = of(&all, "audit")[1];
     assert_eq!(last["eventType"], "FAIL");
     let message = last["run"]["facets"]["errorMessage"]["message"].as_str().unwrap();

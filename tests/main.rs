@@ -20,6 +20,7 @@ mod ensemble;
 mod estimates;
 mod examples;
 mod explain;
+mod gates;
 mod gold;
 mod graph;
 mod isolation;

@@ -1,6 +1,7 @@
 //! `matrix:` on a node: N cached units, a comparison, and one variant that is handed on.
 
 use insta::assert_snapshot;
+use serde_json::{Value, json};
 
 use crate::support::Sandbox;
 
@@ -260,4 +261,46 @@ fn a_lost_artifact_of_the_variant_in_use_is_made_again() {
     assert_eq!(again.reason("oof"), "output-missing");
     assert_eq!(sandbox.frame("oof", &[]), before);
     assert!(sandbox.run(&[]).units("run").is_empty());
+}
+
+#[test]
+fn a_matrix_is_set_from_the_command_line() {
+    let variants = |sandbox: &Sandbox, set: &str| -> Vec<String> {
+        let planned = sandbox.relabel(&["plan", "--format", "json", "--set", set]).ok().json();
+        let units = planned["units"].as_array().unwrap().iter();
+        let whole = units.filter(|u| u["variant"]["node"] == "oof" && u["part"] == "whole");
+        let mut names: Vec<String> =
+            whole.map(|unit| unit["variant"]["name"].as_str().unwrap().to_owned()).collect();
+        names.sort_unstable();
+        names
+    };
+    let sandbox = audit_with(PLUGINS);
+    let set = "nodes.oof.matrix.classifier.plugin=[linear, naive-bayes]";
+    assert_eq!(variants(&sandbox, set), ["plugin=linear", "plugin=naive-bayes"]);
+    let more = variants(&sandbox, "nodes.oof.matrix.seed=[1, 2]");
+    assert_eq!(more.len(), 4, "{more:?}");
+    // A node without a matrix gets one.
+    let plain = Sandbox::audit();
+    let set = "nodes.oof.matrix.classifier.params.c=[1, 10]";
+    assert_eq!(variants(&plain, set), ["c=1", "c=10"]);
+    let wrong =
+        plain.relabel(&["plan", "--set", "nodes.oof.matrix.classifer.plugin=[knn]"]).code(2);
+    wrong.says(&["classifer"]);
+}
+
+#[test]
+fn documents_name_the_variant_beside_the_node() {
+    let sandbox = audit_with(PLUGINS);
+    let of_unit = |unit: &Value| (unit["node"].clone(), unit["variant"].clone());
+    let linear = json!({ "node": "oof", "name": "plugin=linear" });
+    let run = sandbox.run(&[]);
+    let folds = (json!("folds"), Value::Null);
+    assert_eq!(
+        of_unit(run.unit("oof[plugin=linear]")),
+        (json!("oof[plugin=linear]"), linear.clone())
+    );
+    assert_eq!(of_unit(run.unit("folds")), folds);
+    let shown = sandbox.relabel(&["runs", "show", "last", "--format", "json"]).ok().json();
+    let units: Vec<_> = shown["units"].as_array().unwrap().iter().map(of_unit).collect();
+    assert!(units.contains(&(json!("oof[plugin=linear]"), linear)) && units.contains(&folds));
 }

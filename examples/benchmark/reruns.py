@@ -8,8 +8,9 @@ median of --runs, with the least beside it; nothing else should be going on.
 
     python3 examples/benchmark/reruns.py --memory 10000 100000 1000000
 
-measures cold runs instead: how much memory they have at most, beside the largest frame, and how
-much of the time goes into node kinds. The first part of a run ends before the classifier starts.
+measures cold runs instead: how much memory they have at most, beside the largest frame in memory, and
+how much of the time does not go into node kinds. What a run has before the classifier starts is
+measured by another run, which ends there.
 """
 import argparse
 import json
@@ -90,33 +91,41 @@ def cold(program, folder, *arguments):
     return usage.ru_maxrss / 1000, seconds, events
 
 
-def largest_frame(folder):
-    sizes = [os.path.getsize(os.path.join(path, name))
-             for path, _, names in os.walk(os.path.join(folder, ".relabel", "objects-v1")) for name in names]
-    return max(sizes) / 1e6
+def cached(folder):
+    """Bytes in the cache, and those of the largest frame, in MB; columns count for each frame."""
+    bytes_of = {}
+    for path, _, names in os.walk(os.path.join(folder, ".relabel")):
+        for name in names:
+            bytes_of[os.path.join(path, name)] = os.path.getsize(os.path.join(path, name))
+    frames = [0]
+    for path in bytes_of:
+        if "records-v2" in path:
+            with open(path, encoding="utf-8") as file:
+                outputs = json.load(file)["outputs"]
+            frames += [sum(blob["bytes"] for blob in output["blobs"]) for output in outputs]
+    return sum(bytes_of.values()) / 1e6, max(frames) / 1e6
 
 
 def in_nodes(events):
     """Seconds in which a node kind was at work, with one unit at a time."""
-    return sum(event["seconds"] for event in events
+    return sum(event["node_seconds"] for event in events
                if event["event"] == "unit" and event["state"] == "run")
 
 
 def memory(program, counts):
-    records = "nodes.records.path=records.csv"
-    print("| records | largest frame, MB | peak before the classifier, MB | peak, MB | "
+    cold_run = ("--jobs", "1", "--set", "nodes.records.path=records.csv")
+    print("| records | cache, MB | largest frame, MB | peak before the classifier, MB | peak, MB | "
           "seconds | in node kinds | engine |")
-    print("| --: | --: | --: | --: | --: | --: | --: |")
+    print("| --: | --: | --: | --: | --: | --: | --: | --: |")
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             prepare(folder, count)
-            before, first_seconds, first = cold(program, folder, "--jobs", "1", "--select", "folds", "--set", records)
-            after, seconds, second = cold(program, folder, "--jobs", "1", "--set", records)
-            largest = largest_frame(folder)
-            work = in_nodes(first) + in_nodes(second)
-            wall = first_seconds + seconds
-            print(f"| {count:,} | {largest:.1f} | {before:.0f} ({before / largest:.1f} times) | {after:.0f} | "
-                  f"{wall:.2f} | {work:.2f} | {100 * (wall - work) / work:.1f} % |", flush=True)
+            before, _, _ = cold(program, folder, "--select", "folds", *cold_run)
+            shutil.rmtree(os.path.join(folder, ".relabel"))
+            after, wall, events = cold(program, folder, *cold_run)
+            (total, largest), work = cached(folder), in_nodes(events)
+            print(f"| {count:,} | {total:.0f} | {largest:.1f} | {before:.0f} | {after:.0f} | {wall:.2f} | "
+                  f"{work:.2f} | {1000 * (wall - work):.0f} ms, {100 * (wall - work) / work:.1f} % |", flush=True)
 
 
 def prepare(folder, count):

@@ -16,6 +16,8 @@ use crate::kill;
 use crate::lock::{KeyLock, LockAttempt};
 use crate::sweep::{Hold, touch};
 
+/// Bytes of a record that is read at once.
+const SMALL_RECORD: usize = 1 << 13;
 /// How the names of unfinished blobs begin.
 pub(crate) const TEMPORARY_BLOB: &str = ".tmp-";
 
@@ -154,8 +156,17 @@ impl Cache {
 
     /// The record under a key; one that cannot be read is as good as none.
     pub fn record(&self, key: &Digest) -> Option<UnitRecord> {
-        let bytes = std::fs::read(self.record_path(key)).ok()?;
-        let record: UnitRecord = serde_json::from_slice(&bytes).ok()?;
+        // Most records fit a small buffer: of thousands, each costs one read and no memory.
+        let mut small = [0; SMALL_RECORD];
+        let mut file = File::open(self.record_path(key)).ok()?;
+        let length = file.read(&mut small).ok()?;
+        let record: UnitRecord = if length < SMALL_RECORD {
+            serde_json::from_slice(&small[..length]).ok()?
+        } else {
+            let mut bytes = small.to_vec();
+            file.read_to_end(&mut bytes).ok()?;
+            serde_json::from_slice(&bytes).ok()?
+        };
         (record.schema_version == UnitRecord::SCHEMA_VERSION && record.key == *key)
             .then_some(record)
     }
@@ -318,19 +329,10 @@ impl Cache {
 
     /// Reads a whole blob and checks its digest.
     pub fn read_blob(&self, blob: &BlobRecord) -> Result<Vec<u8>, CacheError> {
-        let mut bytes = Vec::new();
-        self.read_blob_into(blob, &mut bytes)?;
-        Ok(bytes)
-    }
-
-    /// The same into a buffer, in place of what is in it: memory that is there already is not
-    /// asked of the system again.
-    pub fn read_blob_into(&self, blob: &BlobRecord, bytes: &mut Vec<u8>) -> Result<(), CacheError> {
-        bytes.clear();
-        File::open(self.blob_path(&blob.blob))
-            .and_then(|mut file| file.read_to_end(bytes))
+        let bytes = std::fs::read(self.blob_path(&blob.blob))
             .map_err(|error| self.error("cannot read an artifact", error))?;
-        self.check_digest(Digest::of(bytes), blob)
+        self.check_digest(Digest::of(&bytes), blob)?;
+        Ok(bytes)
     }
 
     fn check_digest(&self, found: Digest, blob: &BlobRecord) -> Result<(), CacheError> {

@@ -18,6 +18,9 @@ mod output;
 mod plugins_lock;
 mod sound_checks;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     if let Some(nth) = std::env::var("RELABEL_TEST_KILL_AT").ok().and_then(|n| n.parse().ok()) {
         // For the tests of crashes alone: the process is killed at the n-th place that matters.

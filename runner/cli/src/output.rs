@@ -16,7 +16,7 @@ mod table;
 
 pub use fancy::FancyReporter;
 pub use lineage::LineageReporter;
-pub use lines::{JsonReporter, PlainReporter, unit_line};
+pub use lines::{JsonReporter, PlainReporter, unit_line, variant_json};
 pub use repeat::RepeatHints;
 pub use table::Table;
 

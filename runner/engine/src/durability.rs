@@ -11,50 +11,71 @@ use std::thread::JoinHandle;
 
 use cache::{Cache, CacheError};
 
-/// Seconds of work that a power cut may cost, besides what is running and what is being synced.
+/// Seconds of finished work that a power cut may cost.
 const AT_RISK_SECONDS: f64 = 2.0;
+/// Seconds of work that a sync is begun for: there is little to wait for then, when it matters.
+const BEGIN_SECONDS: f64 = 0.5;
 
 #[derive(Debug, Default)]
 pub(crate) struct Durability(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Seconds of work in results that are not synced.
-    at_risk: f64,
-    syncing: Option<JoinHandle<Result<(), CacheError>>>,
+    /// Seconds of work in results that no sync was begun for.
+    open: f64,
+    syncing: Option<Syncing>,
+}
+
+#[derive(Debug)]
+struct Syncing {
+    seconds: f64,
+    thread: JoinHandle<Result<(), CacheError>>,
 }
 
 impl State {
+    fn at_risk(&self) -> f64 {
+        self.open + self.syncing.as_ref().map_or(0.0, |syncing| syncing.seconds)
+    }
+
+    /// Waits for the sync that is on.
     fn wait(&mut self) -> Result<(), CacheError> {
         match self.syncing.take() {
-            Some(syncing) => syncing.join().expect("a sync does not panic"),
+            Some(syncing) => syncing.thread.join().expect("a sync does not panic"),
             None => Ok(()),
         }
     }
-}
 
-impl Durability {
-    /// Counts a published unit, and begins to sync what was published up to now if that is worth it.
-    /// An error is that of the sync before, which has come to its end then.
-    pub fn published(&self, cache: &Cache, seconds: f64) -> Result<(), CacheError> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.at_risk += seconds;
-        if state.at_risk < AT_RISK_SECONDS {
-            return Ok(());
-        }
-        state.wait()?;
-        state.at_risk = 0.0;
+    fn begin(&mut self, cache: &Cache) -> Result<(), CacheError> {
+        let seconds = std::mem::take(&mut self.open);
         let own = cache.clone();
         match std::thread::Builder::new().name("sync".into()).spawn(move || own.sync()) {
-            Ok(syncing) => state.syncing = Some(syncing),
+            Ok(thread) => self.syncing = Some(Syncing { seconds, thread }),
             // Without a thread for it, it is done here.
             Err(_) => cache.sync()?,
         }
         Ok(())
     }
+}
 
-    /// Waits for what is being synced.
+impl Durability {
+    /// Counts a published unit, and has what was published up to now synced if that is worth it.
+    /// An error may be that of a sync begun before.
+    pub fn published(&self, cache: &Cache, seconds: f64) -> Result<(), CacheError> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.open += seconds;
+        let ended = state.syncing.as_ref().is_some_and(|syncing| syncing.thread.is_finished());
+        if ended || state.at_risk() >= AT_RISK_SECONDS {
+            state.wait()?;
+        }
+        if state.syncing.is_none() && state.open >= BEGIN_SECONDS {
+            state.begin(cache)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what is being synced, if more than a moment's work is at risk.
     pub fn finish(&self) -> Result<(), CacheError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).wait()
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.at_risk() >= AT_RISK_SECONDS { state.wait() } else { Ok(()) }
     }
 }

@@ -46,7 +46,7 @@ pub use node::{
 };
 pub use reason::Reason;
 pub use resolve::{PlannedUnit, UnitState};
-pub use unit::{Part, Unit, UnitId, UnitName, Units};
+pub use unit::{Part, Unit, UnitId, UnitName, Units, variant_of};
 
 /// Nanoseconds since 1970 as UTC, RFC 3339, milliseconds.
 pub fn time_text(nanoseconds: i128) -> String {

@@ -123,6 +123,7 @@ impl Reason {
         if let Some((name, old, new)) = find("param:") {
             let path = name["param:".len()..].to_owned();
             let (old, new) = (old.clone().unwrap_or_default(), new.clone().unwrap_or_default());
+            let (path, old, new) = narrowed(path, old, new);
             return Some(Reason::ParamsChanged { path, old, new });
         }
         if find("taxonomy").is_some() {
@@ -147,6 +148,30 @@ impl Reason {
     }
 }
 
+/// The first place within a list or map of the same shape where two values differ.
+fn narrowed(mut path: String, mut old: Value, mut new: Value) -> (String, Value, Value) {
+    loop {
+        let place = match (&old, &new) {
+            (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
+                (0..old.len()).find(|n| old[*n] != new[*n]).map(|n| (n.to_string(), n))
+            }
+            (Value::Object(old), Value::Object(new)) if old.keys().eq(new.keys()) => {
+                let differs = |(_, (key, value)): &(usize, (&String, &Value))| new[*key] != **value;
+                old.iter().enumerate().find(differs).map(|(n, (key, _))| (key.clone(), n))
+            }
+            _ => None,
+        };
+        let Some((step, n)) = place else { return (path, old, new) };
+        path = format!("{path}.{step}");
+        let part = |value: Value| match value {
+            Value::Array(mut items) => items.swap_remove(n),
+            Value::Object(map) => map.into_iter().nth(n).map(|(_, part)| part).unwrap_or_default(),
+            value => value,
+        };
+        (old, new) = (part(old), part(new));
+    }
+}
+
 /// A value short enough for one line.
 fn shown(value: &Value) -> String {
     let text = match value {
@@ -158,4 +183,22 @@ fn shown(value: &Value) -> String {
     }
     let head: String = text.chars().take(57).collect();
     format!("{head}...")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_within_a_list_is_told_where_it_is() {
+        let facts = |bar: f64, lanes: usize| {
+            let lane = |n: usize| json!({"name": format!("l{n}"), "rule": {"bar": [1, bar]}});
+            let mut facts = Facts::new();
+            facts.add_tree("param:", &json!({"lanes": (0..lanes).map(lane).collect::<Vec<_>>()}));
+            facts
+        };
+        let text = |now: &Facts| Reason::of_change(&facts(0.5, 2), now).unwrap().text();
+        assert_eq!(text(&facts(0.7, 2)), "lanes.0.rule.bar.1: 0.5 -> 0.7");
+        assert!(text(&facts(0.5, 1)).starts_with("lanes: [{"));
+    }
 }

@@ -44,12 +44,23 @@ pub struct UnitName {
 }
 
 impl UnitName {
+    /// For a variant of a node with a matrix: the node, and what the variant is called.
+    pub fn variant(&self) -> Option<(&str, &str)> {
+        variant_of(&self.node)
+    }
+
     pub fn fold(&self) -> Option<u32> {
         match self.part {
             Part::Fold(fold) => Some(fold),
             Part::Whole | Part::Choice => None,
         }
     }
+}
+
+/// `oof` and `plugin=linear` of `oof[plugin=linear]`; `None` for what is no variant.
+pub fn variant_of(node: &str) -> Option<(&str, &str)> {
+    // Names of nodes have no brackets, values in the name of a variant may.
+    node.strip_suffix(']')?.split_once('[')
 }
 
 impl fmt::Display for UnitName {

@@ -277,7 +277,7 @@ impl Job {
         })?;
         let lost = |what: &str| Stop::InputLost { unit, what: what.to_owned() };
         if output.rows.is_some() {
-            let loaded = load_columns(&self.cache, output, wanted);
+            let loaded = load_columns(&self.cache, output, wanted, self.threads);
             let (frame, unread) = loaded.map_err(|error| lost(error.word()))?;
             return Ok((Artifact::Frame(frame), unread));
         }
@@ -338,10 +338,12 @@ impl Job {
                 .with_hint("free some space or choose another `--cache-dir`, then run again")
         };
         match artifact {
-            Artifact::Frame(frame) => match put_frame(&self.cache, port, frame, known) {
-                Err(LoadError::Frame(error)) => Err(NodeError::Internal(error.to_string())),
-                put => put.map_err(|error| full(&error)),
-            },
+            Artifact::Frame(frame) => {
+                match put_frame(&self.cache, port, frame, known, self.threads) {
+                    Err(LoadError::Frame(error)) => Err(NodeError::Internal(error.to_string())),
+                    put => put.map_err(|error| full(&error)),
+                }
+            }
             Artifact::Blob(content) => {
                 let written = self.cache.put_blob(|writer| writer.write_all(content));
                 let (blob, bytes) = written.map_err(|error| full(&error))?;

@@ -26,6 +26,38 @@ pub(crate) struct Params {
     /// Seed of the bootstrap intervals.
     #[serde(default = "default_seed")]
     seed: u64,
+    /// A gate: least values of metrics of the last model; the run fails below one of them.
+    #[serde(default)]
+    require: Option<Required>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Required {
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1))]
+    macro_f1: Option<f64>,
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1))]
+    accuracy: Option<f64>,
+}
+
+impl Required {
+    /// What a model with these figures lacks.
+    fn check(&self, model: &str, macro_f1: f64, accuracy: f64) -> Result<(), NodeError> {
+        let wanted = [("macro F1", macro_f1, self.macro_f1), ("accuracy", accuracy, self.accuracy)];
+        for (name, value, least) in wanted {
+            // A figure that cannot be worked out is no pass.
+            let Some(least) = least.filter(|least| value.is_nan() || value < *least) else {
+                continue;
+            };
+            return Err(NodeError::Gate {
+                message: format!("{name} of `{model}` is {value:.4}, `require` says {least}"),
+                hint: Some("look at the labels that feed it, or lower the gate".into()),
+            });
+        }
+        Ok(())
+    }
 }
 
 fn default_seed() -> u64 {
@@ -266,6 +298,11 @@ impl EvaluateNode {
             .with("classes", Artifact::Frame(self.classes_frame(categories, &pairs)?))
             .with("predictions", self.predictions_frame(gold, categories, predictions)?);
         outputs.notes = notes.notes;
+        if let (Some(required), Some(pairs), Some(name)) =
+            (&self.params.require, pairs.last(), self.names.last())
+        {
+            required.check(name, pairs.macro_f1(0..rows), pairs.accuracy(0..rows))?;
+        }
         Ok(outputs)
     }
 

@@ -48,6 +48,10 @@ pub(crate) struct Params {
     /// What a usable text is.
     #[serde(default)]
     text: TextLimits,
+    /// A gate: the run fails when a larger share of the records is rejected, 0 to 1.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1))]
+    max_rejected: Option<f64>,
 }
 
 pub(crate) struct Validate;
@@ -95,15 +99,32 @@ impl Kind for Validate {
     }
 
     fn node(params: Params, _: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {
-        Ok(Box::new(ValidateNode { limits: params.text }))
+        Ok(Box::new(ValidateNode { limits: params.text, max_rejected: params.max_rejected }))
     }
 }
 
 struct ValidateNode {
     limits: TextLimits,
+    max_rejected: Option<f64>,
 }
 
 impl ValidateNode {
+    fn check_share(&self, rejected: usize, all: usize) -> Result<(), NodeError> {
+        let share = rejected as f64 / (all as f64).max(1.0);
+        match self.max_rejected.filter(|most| share > *most) {
+            None => Ok(()),
+            Some(most) => Err(NodeError::Gate {
+                message: format!(
+                    "{rejected} of {all} records are rejected, `max_rejected` says {most} of them"
+                ),
+                hint: Some(
+                    "run without it, and `relabel show NODE.rejected` lists them with reasons"
+                        .into(),
+                ),
+            }),
+        }
+    }
+
     fn text_problem(&self, text: Option<&str>) -> Option<String> {
         let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else {
             return Some("empty".into());
@@ -159,6 +180,7 @@ impl Node for ValidateNode {
         rejected.with_column(string_column("reason", reasons.iter().map(Option::as_deref)))?;
         let mask: BooleanChunked = reasons.iter().map(|reason| Some(reason.is_some())).collect();
         let rejected = rejected.filter(&mask)?;
+        self.check_share(rejected.height(), frame.height())?;
 
         let mut outputs = Outputs::frame(all);
         let good = valid.iter().filter(|valid| **valid).count();

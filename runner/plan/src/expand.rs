@@ -117,12 +117,31 @@ fn put(
     let noun = tree.noun();
     match &mut tree.data {
         Data::Map(entries) => {
-            if let Some((_, child)) = entries.iter_mut().find(|(name, _)| name.text == part) {
-                if rest.is_empty() {
+            // A matrix has keys that are paths themselves: `classifier.plugin`.
+            let found = (1..=parts.len()).find_map(|taken| {
+                let key = parts[..taken].join(".");
+                Some((taken, entries.iter().position(|(name, _)| name.text == key)?))
+            });
+            if let Some((taken, place)) = found {
+                let child = &mut entries[place].1;
+                if taken == parts.len() {
                     *child = value;
                     return Ok(());
                 }
-                return put(child, (option, path), rest, value, span);
+                return put(child, (option, path), &parts[taken..], value, span);
+            }
+            // Whatever else is below a `matrix` is the path of a parameter.
+            let all: Vec<&str> = path.split('.').collect();
+            let in_matrix = all.len() > 3 && all[0] == "nodes" && all[2] == "matrix";
+            let entry = |parts: &[&str], value: Tree| (Name { text: parts.join("."), span }, value);
+            if in_matrix && all.len() - parts.len() == 3 {
+                entries.push(entry(parts, value));
+                return Ok(());
+            }
+            if in_matrix && all.len() - parts.len() == 2 {
+                let matrix = Tree { span, data: Data::Map(vec![entry(rest, value)]) };
+                entries.push(entry(&["matrix"], matrix));
+                return Ok(());
             }
             // A new key is fine in a node or the like, where the schema judges it; a new name under
             // `params` or `nodes` can only be a slip.

@@ -330,7 +330,8 @@ fn print_gc(plan: &GcPlan, done: Option<&GcDone>, options: &GcOptions) {
         }
         output::result(format!("{}\n", table.render()));
     }
-    let seconds: f64 = plan.removals.iter().filter_map(|removal| removal.seconds).sum();
+    let seconds: f64 =
+        plan.removals.iter().filter_map(|removal| removal.seconds).fold(0.0, |a, b| a + b);
     let (verb, results, files, bytes) = match sweep {
         Some(sweep) => ("removed", sweep.records, sweep.strays, sweep.bytes),
         None => {

@@ -82,6 +82,7 @@ fn document(unit: &ExplainedUnit) -> Value {
     json!({
         "schema_version": 1,
         "node": unit.unit.node,
+        "variant": output::variant_json(&unit.unit.node),
         "fold": unit.unit.fold(),
         "part": unit.unit.part.word(),
         "kind": unit.kind,

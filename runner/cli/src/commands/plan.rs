@@ -38,6 +38,7 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
                 .map(|unit| {
                     json!({
                         "node": unit.unit.node,
+                        "variant": output::variant_json(&unit.unit.node),
                         "fold": unit.unit.fold(),
                         "part": unit.unit.part.word(),
                         "state": unit.state.code(),

@@ -1,7 +1,7 @@
 //! `relabel runs`: what has been run here.
 
 use clap::Subcommand;
-use engine::{Cache, History, RunRecord};
+use engine::{Cache, History, RunRecord, UnitEntry};
 use serde_json::{Value, json};
 
 use crate::args::Format;
@@ -73,6 +73,13 @@ fn units_json(run: &RunRecord) -> Value {
     json!(run.summary.as_ref().map(|summary| summary.units))
 }
 
+/// A unit as the run's log has it, and of which variant of a matrix it is.
+fn unit_json(unit: &UnitEntry) -> Value {
+    let mut value = json!(unit);
+    value["variant"] = output::variant_json(&unit.node);
+    value
+}
+
 fn list(runs: &[RunRecord], format: Format) {
     if format == Format::Json {
         let runs: Vec<Value> = runs
@@ -119,7 +126,7 @@ fn show(run: &RunRecord, format: Format) {
             "outcome": run.outcome,
             "header": run.header,
             "summary": run.summary,
-            "units": run.units,
+            "units": run.units.iter().map(unit_json).collect::<Vec<Value>>(),
         }));
     }
     output::result(format!("run       {}", run.run_id));

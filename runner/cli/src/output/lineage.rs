@@ -108,7 +108,7 @@ impl<'a> LineageReporter<'a> {
             "run": { "runId": self.run_id },
             "job": { "namespace": NAMESPACE, "name": self.plan.name },
         });
-        let mut facets = json!({ "parent": facet("ParentRunFacet", "1-0-1", parent) });
+        let mut facets = json!({ "parent": facet("ParentRunFacet", "1-2-0", parent) });
         if let Some(message) = error {
             facets["errorMessage"] = error_facet(message);
         }

@@ -63,7 +63,7 @@ fn variant_lines(notes: &[Note]) -> Vec<String> {
 }
 
 /// `12345` as `12,345`.
-fn thousands(number: u64) -> String {
+pub(super) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (n, digit) in digits.chars().enumerate() {
@@ -159,10 +159,17 @@ impl Drop for PlainReporter {
     }
 }
 
+/// What tells a variant of a matrix from other nodes: `{"node": "oof", "name": "plugin=linear"}`.
+pub fn variant_json(node: &str) -> Value {
+    engine::variant_of(node)
+        .map_or(Value::Null, |(node, name)| json!({ "node": node, "name": name }))
+}
+
 fn unit_json(event: &str, unit: &UnitName, more: Value) -> Value {
     let mut value = json!({
         "event": event,
         "node": unit.node,
+        "variant": variant_json(&unit.node),
         "fold": unit.fold(),
         "part": unit.part.word(),
     });

@@ -3,6 +3,7 @@
 //! IPC file, and so is one with a column of a type that has no bytes of its own.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cache::{BlobRecord, BlobState, Cache, CacheError, Digest, OutputRecord};
 use polars::prelude::*;
@@ -67,21 +68,18 @@ impl KnownColumns {
     }
 }
 
-/// Puts a frame into the cache, less the columns that are there.
+/// Puts a frame into the cache, less the columns that are there; on up to `threads` threads.
 pub(crate) fn put_frame(
     cache: &Cache,
     port: &str,
     frame: &DataFrame,
     known: &mut KnownColumns,
+    threads: usize,
 ) -> Result<OutputRecord, LoadError> {
     let has_bytes = |column: &Column| column::type_name(column.dtype()).is_some();
     let in_parts = frame.estimated_size() >= LARGE && frame.columns().iter().all(has_bytes);
     let (logical, blobs) = if in_parts {
-        let blobs = frame
-            .columns()
-            .iter()
-            .map(|column| put_column(cache, column, known))
-            .collect::<Result<Vec<BlobRecord>, LoadError>>()?;
+        let blobs = put_columns(cache, frame.columns(), known, threads)?;
         let digests: Vec<Digest> = blobs.iter().map(|blob| blob.blob).collect();
         (digest_of_columns(frame, &digests), blobs)
     } else {
@@ -92,22 +90,54 @@ pub(crate) fn put_frame(
     Ok(OutputRecord { port: port.to_owned(), logical, rows: Some(frame.height() as u64), blobs })
 }
 
-fn put_column(
+fn put_columns(
     cache: &Cache,
-    column: &Column,
+    columns: &[Column],
     known: &mut KnownColumns,
-) -> Result<BlobRecord, LoadError> {
-    let part = Some(column.name().to_string());
+    threads: usize,
+) -> Result<Vec<BlobRecord>, LoadError> {
     // What was found damaged in this run has been taken out, and is written anew.
-    let there = known.find(column).filter(|blob| cache.blob_state(blob) == BlobState::Whole);
-    if let Some(blob) = there {
-        return Ok(BlobRecord { part, ..blob.clone() });
-    }
-    let series = column.as_materialized_series();
-    let (blob, bytes) = cache.put_blob(|file| column::encode(series, file))?;
-    let blob = BlobRecord { blob, bytes, part };
-    known.note(column, &blob);
-    Ok(blob)
+    let is_there = |blob: &&BlobRecord| cache.blob_state(blob) == BlobState::Whole;
+    let there: Vec<Option<BlobRecord>> =
+        columns.iter().map(|column| known.find(column).filter(is_there).cloned()).collect();
+    let put = |n: usize| -> Result<BlobRecord, LoadError> {
+        let part = Some(columns[n].name().to_string());
+        if let Some(blob) = &there[n] {
+            return Ok(BlobRecord { part, ..blob.clone() });
+        }
+        let series = columns[n].as_materialized_series();
+        let (blob, bytes) = cache.put_blob(|file| column::encode(series, file))?;
+        Ok(BlobRecord { blob, bytes, part })
+    };
+    let blobs = in_parallel(columns.len(), threads, put);
+    let blobs = blobs.into_iter().collect::<Result<Vec<BlobRecord>, LoadError>>()?;
+    columns.iter().zip(&blobs).for_each(|(column, blob)| known.note(column, blob));
+    Ok(blobs)
+}
+
+/// What `work` gives for each number below `count`, in their order; on up to `threads` threads.
+fn in_parallel<T: Send>(count: usize, threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let some = || {
+        let mut done = Vec::new();
+        loop {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            if n >= count {
+                return done;
+            }
+            done.push((n, work(n)));
+        }
+    };
+    let mut all = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..threads.min(count)).map(|_| scope.spawn(some)).collect();
+        let mut all = some();
+        for other in others {
+            all.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all
+    });
+    all.sort_by_key(|(n, _)| *n);
+    all.into_iter().map(|(_, done)| done).collect()
 }
 
 /// Reads a frame, or at least the wanted columns of it.
@@ -116,7 +146,7 @@ pub fn load_frame(
     output: &OutputRecord,
     wanted: Option<&[String]>,
 ) -> Result<DataFrame, LoadError> {
-    Ok(load_columns(cache, output, wanted)?.0)
+    Ok(load_columns(cache, output, wanted, 1)?.0)
 }
 
 /// Columns of a frame that nobody has read yet.
@@ -124,6 +154,7 @@ pub fn load_frame(
 pub(crate) struct Unread {
     cache: Cache,
     output: OutputRecord,
+    threads: usize,
 }
 
 /// Reads the wanted columns of a frame, all of them for `None`; what is kept in one file is read as
@@ -132,6 +163,7 @@ pub(crate) fn load_columns(
     cache: &Cache,
     output: &OutputRecord,
     wanted: Option<&[String]>,
+    threads: usize,
 ) -> Result<(DataFrame, Option<Unread>), LoadError> {
     if output.blobs.iter().any(|blob| cache.blob_state(blob) == BlobState::Missing) {
         return Err(LoadError::Missing);
@@ -145,15 +177,12 @@ pub(crate) fn load_columns(
     let is_wanted = |blob: &&BlobRecord| {
         wanted.is_none_or(|wanted| blob.part.as_ref().is_some_and(|name| wanted.contains(name)))
     };
-    let mut buffer = Vec::new();
-    let columns = output
-        .blobs
-        .iter()
-        .filter(is_wanted)
-        .map(|blob| load_column(cache, blob, Rows::All, &mut buffer))
-        .collect::<Result<Vec<Column>, LoadError>>()?;
+    let blobs: Vec<&BlobRecord> = output.blobs.iter().filter(is_wanted).collect();
+    let load = |n: usize| load_column(cache, blobs[n], Rows::All);
+    let columns = in_parallel(blobs.len(), threads, load);
+    let columns = columns.into_iter().collect::<Result<Vec<Column>, LoadError>>()?;
     let unread = columns.len() < output.blobs.len();
-    let unread = unread.then(|| Unread { cache: cache.clone(), output: output.clone() });
+    let unread = unread.then(|| Unread { cache: cache.clone(), output: output.clone(), threads });
     Ok((frame_of(output.rows.unwrap_or_default() as usize, columns)?, unread))
 }
 
@@ -161,16 +190,9 @@ fn frame_of(height: usize, columns: Vec<Column>) -> Result<DataFrame, FrameError
     DataFrame::new(height, columns).map_err(FrameError::Read)
 }
 
-/// `buffer` is memory to read the file into.
-fn load_column(
-    cache: &Cache,
-    blob: &BlobRecord,
-    rows: Rows<'_>,
-    buffer: &mut Vec<u8>,
-) -> Result<Column, LoadError> {
+fn load_column(cache: &Cache, blob: &BlobRecord, rows: Rows<'_>) -> Result<Column, LoadError> {
     let name = blob.part.as_deref().unwrap_or_default();
-    cache.read_blob_into(blob, buffer)?;
-    let column = column::decode(name, buffer, rows);
+    let column = column::decode(name, &cache.read_blob(blob)?, rows);
     Ok(column.map_err(|source| FrameError::Column { column: name.to_owned(), source })?)
 }
 
@@ -178,16 +200,13 @@ impl Unread {
     /// Some rows of the whole frame, of which `read` was read before.
     pub fn rows(&self, read: &DataFrame, rows: &[IdxSize]) -> Result<DataFrame, LoadError> {
         let places = IdxCa::from_vec(PlSmallStr::EMPTY, rows.to_vec());
-        let mut buffer = Vec::new();
-        let columns = self
-            .output
-            .blobs
-            .iter()
-            .map(|blob| match read.column(blob.part.as_deref().unwrap_or_default()) {
-                Ok(column) => Ok(column.take(&places).map_err(FrameError::Read)?),
-                Err(_) => load_column(&self.cache, blob, Rows::These(rows), &mut buffer),
-            })
-            .collect::<Result<Vec<Column>, LoadError>>()?;
+        let blobs = &self.output.blobs;
+        let load = |n: usize| match read.column(blobs[n].part.as_deref().unwrap_or_default()) {
+            Ok(column) => Ok(column.take(&places).map_err(FrameError::Read)?),
+            Err(_) => load_column(&self.cache, &blobs[n], Rows::These(rows)),
+        };
+        let columns = in_parallel(blobs.len(), self.threads, load);
+        let columns = columns.into_iter().collect::<Result<Vec<Column>, LoadError>>()?;
         Ok(frame_of(rows.len(), columns)?)
     }
 }

@@ -143,6 +143,11 @@ pub(super) fn columns(condition: &str) -> Option<Vec<String>> {
             | Expr::Alias(..)
             | Expr::Function { .. }
             | Expr::Agg(_)
+            | Expr::Explode { .. }
+            | Expr::Gather { .. }
+            | Expr::Filter { .. }
+            | Expr::Slice { .. }
+            | Expr::KeepName(_)
             | Expr::Ternary { .. } => {}
             _ => return None,
         }
@@ -183,6 +188,7 @@ mod tests {
         let of = |condition: &str| {
             super::columns(condition).map(|mut names| {
                 names.sort_unstable();
+                names.dedup();
                 names.join(" ")
             })
         };

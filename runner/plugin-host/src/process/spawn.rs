@@ -30,12 +30,14 @@ const KEPT: [&str; 9] = [
 ];
 
 /// Same bytes on every machine: numerical libraries sum in another order on other threads, and
-/// Python orders sets by a hash. Folds run side by side anyway.
-const SET: [(&str, &str); 4] = [
+/// Python orders sets by a hash. Folds run side by side anyway. And address space, which counts
+/// against the memory limit, is not reserved ahead by the allocator of this program.
+const SET: [(&str, &str); 5] = [
     ("OMP_NUM_THREADS", "1"),
     ("OPENBLAS_NUM_THREADS", "1"),
     ("MKL_NUM_THREADS", "1"),
     ("PYTHONHASHSEED", "0"),
+    ("MIMALLOC_ARENA_RESERVE", "0"),
 ];
 
 /// How this program starts the process of a plugin: by calling itself.

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const ROWS: usize = 120_000;
+const ROWS: usize = 250_000;
 
 fn bench() -> (tempfile::TempDir, Cache) {
     let folder = tempfile::tempdir().unwrap();
@@ -18,7 +18,7 @@ fn large() -> DataFrame {
 }
 
 fn put(cache: &Cache, frame: &DataFrame, known: &mut KnownColumns) -> OutputRecord {
-    put_frame(cache, "", frame, known).unwrap()
+    put_frame(cache, "", frame, known, 2).unwrap()
 }
 
 #[test]
@@ -65,13 +65,13 @@ fn columns_are_read_one_by_one_and_rows_of_the_rest_later() {
     let frame = large();
     let output = put(&cache, &frame, &mut KnownColumns::default());
     let wanted = ["number".to_owned(), "no such".to_owned()];
-    let (read, unread) = load_columns(&cache, &output, Some(&wanted)).unwrap();
+    let (read, unread) = load_columns(&cache, &output, Some(&wanted), 2).unwrap();
     assert_eq!(read.get_column_names(), ["number"]);
-    let rows = [5, 119_999];
+    let rows = [5, 249_999];
     let some = unread.unwrap().rows(&read, &rows).unwrap();
     let places = IdxCa::from_vec("".into(), rows.to_vec());
     assert!(some.equals_missing(&frame.take(&places).unwrap()));
-    let (nothing, unread) = load_columns(&cache, &output, Some(&[])).unwrap();
+    let (nothing, unread) = load_columns(&cache, &output, Some(&[]), 2).unwrap();
     assert_eq!((nothing.height(), nothing.width(), unread.is_some()), (ROWS, 0, true));
 }
 
@@ -86,7 +86,7 @@ fn damage_in_a_column_is_found_when_it_is_read() {
     std::fs::write(&path, &bytes).unwrap();
     assert_eq!(load_frame(&cache, &output, None).unwrap_err().word(), "damaged");
     let number = ["number".to_owned()];
-    let (read, unread) = load_columns(&cache, &output, Some(&number)).unwrap();
+    let (read, unread) = load_columns(&cache, &output, Some(&number), 1).unwrap();
     assert_eq!(unread.unwrap().rows(&read, &[1]).unwrap_err().word(), "damaged");
     std::fs::remove_file(path).unwrap();
     assert_eq!(load_frame(&cache, &output, None).unwrap_err().word(), "missing");
