@@ -80,8 +80,8 @@ impl Count {
 
     /// What rows should hold of which nobody knows, when of `decided` rows like them `wrong` were
     /// wrong, and the best of them were decided first: at most that share. The share is Laplace's
-    /// (Beta(1, 1) prior); the variance is that of the draw, of the share, and of a share that may
-    /// lie anywhere below it.
+    /// (Beta(1, 1) prior), taken to lie anywhere from half of it up; the variance is that of the draw,
+    /// of the share, and of where it lies.
     pub fn undecided(rows: u64, decided: u64, wrong: u64) -> Count {
         let (rows, weight) = (rows as f64, decided as f64 + 2.0);
         let most = (wrong as f64 + 1.0) / weight;
