@@ -10,7 +10,7 @@ use polars_io::{SerReader, SerWriter};
 mod column;
 mod kept;
 
-pub(crate) use kept::{KnownColumns, Unread, load_columns, put_frame};
+pub(crate) use kept::{KnownColumns, Unread, load_columns, narrow, put_frame};
 pub use kept::{LoadError, load_frame};
 
 #[derive(Debug, thiserror::Error)]

@@ -67,6 +67,8 @@ impl Reason {
     pub fn text(&self) -> String {
         match self {
             Reason::FirstRun => "first run".into(),
+            // A parameter that earlier versions did not have.
+            Reason::ParamsChanged { path, old, new } if old == new => format!("{path} is new"),
             Reason::ParamsChanged { path, old, new } => {
                 format!("{path}: {} -> {}", shown(old), shown(new))
             }

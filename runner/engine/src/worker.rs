@@ -10,7 +10,9 @@ use plan::{StepInput, Taxonomy};
 
 use crate::classifier::Cancel;
 use crate::durability::Durability;
-use crate::frame::{KnownColumns, LoadError, Unread, load_columns, logical_digest, put_frame};
+use crate::frame::{
+    KnownColumns, LoadError, Unread, load_columns, logical_digest, narrow, put_frame,
+};
 use crate::matrix::{COMPARE, Comparison};
 use crate::node::{Artifact, Inputs, Node, NodeError, Outputs, RunContext, notes_to_json};
 use crate::resolve::Keyed;
@@ -270,7 +272,15 @@ impl Job {
     ) -> Result<(Artifact, Option<Unread>), Stop> {
         if let Some(artifact) = self.memory.get(unit).and_then(|outputs| outputs.get(port).cloned())
         {
-            return Ok((artifact, None));
+            return match artifact {
+                Artifact::Frame(frame) => {
+                    let narrowed = narrow(frame, wanted);
+                    let (frame, unread) =
+                        narrowed.map_err(|error| NodeError::Internal(error.to_string()))?;
+                    Ok((Artifact::Frame(frame), unread))
+                }
+                artifact => Ok((artifact, None)),
+            };
         }
         let output = record.output(port).ok_or_else(|| {
             NodeError::Internal(format!("the cached result of `{unit:?}` has no port `{port}`"))

@@ -149,12 +149,31 @@ pub fn load_frame(
     Ok(load_columns(cache, output, wanted, 1)?.0)
 }
 
-/// Columns of a frame that nobody has read yet.
+/// Columns of a frame that a node has not been given.
 #[derive(Debug, Clone)]
-pub(crate) struct Unread {
-    cache: Cache,
-    output: OutputRecord,
-    threads: usize,
+pub(crate) enum Unread {
+    InCache {
+        cache: Cache,
+        output: OutputRecord,
+        threads: usize,
+    },
+    /// The whole frame, which is in memory anyway.
+    InMemory(DataFrame),
+}
+
+/// The wanted columns of a frame in memory. A node gets no others wherever a frame comes from, so
+/// that one which reads more than it says fails with every input, and not with large ones alone.
+pub(crate) fn narrow(
+    frame: DataFrame,
+    wanted: Option<&[String]>,
+) -> Result<(DataFrame, Option<Unread>), FrameError> {
+    let Some(wanted) = wanted else { return Ok((frame, None)) };
+    let is_wanted = |column: &&Column| wanted.iter().any(|name| name == column.name().as_str());
+    let columns: Vec<Column> = frame.columns().iter().filter(is_wanted).cloned().collect();
+    if columns.len() == frame.width() {
+        return Ok((frame, None));
+    }
+    Ok((frame_of(frame.height(), columns)?, Some(Unread::InMemory(frame))))
 }
 
 /// Reads the wanted columns of a frame, all of them for `None`; what is kept in one file is read as
@@ -170,7 +189,7 @@ pub(crate) fn load_columns(
     }
     match output.blobs.as_slice() {
         [blob] if blob.part.is_none() => {
-            return Ok((read_frame_file(cache.open_blob(blob)?)?, None));
+            return Ok(narrow(read_frame_file(cache.open_blob(blob)?)?, wanted)?);
         }
         _ => {}
     }
@@ -182,7 +201,8 @@ pub(crate) fn load_columns(
     let columns = in_parallel(blobs.len(), threads, load);
     let columns = columns.into_iter().collect::<Result<Vec<Column>, LoadError>>()?;
     let unread = columns.len() < output.blobs.len();
-    let unread = unread.then(|| Unread { cache: cache.clone(), output: output.clone(), threads });
+    let in_cache = || Unread::InCache { cache: cache.clone(), output: output.clone(), threads };
+    let unread = unread.then(in_cache);
     Ok((frame_of(output.rows.unwrap_or_default() as usize, columns)?, unread))
 }
 
@@ -200,12 +220,15 @@ impl Unread {
     /// Some rows of the whole frame, of which `read` was read before.
     pub fn rows(&self, read: &DataFrame, rows: &[IdxSize]) -> Result<DataFrame, LoadError> {
         let places = IdxCa::from_vec(PlSmallStr::EMPTY, rows.to_vec());
-        let blobs = &self.output.blobs;
+        let (cache, blobs, threads) = match self {
+            Unread::InCache { cache, output, threads } => (cache, &output.blobs, *threads),
+            Unread::InMemory(frame) => return Ok(frame.take(&places).map_err(FrameError::Read)?),
+        };
         let load = |n: usize| match read.column(blobs[n].part.as_deref().unwrap_or_default()) {
             Ok(column) => Ok(column.take(&places).map_err(FrameError::Read)?),
-            Err(_) => load_column(&self.cache, &blobs[n], Rows::These(rows)),
+            Err(_) => load_column(cache, &blobs[n], Rows::These(rows)),
         };
-        let columns = in_parallel(blobs.len(), self.threads, load);
+        let columns = in_parallel(blobs.len(), threads, load);
         let columns = columns.into_iter().collect::<Result<Vec<Column>, LoadError>>()?;
         Ok(frame_of(rows.len(), columns)?)
     }
