@@ -47,6 +47,11 @@ fn a_round_of_the_ensemble_ends_on_a_page() {
         "verified records measure reviewers"
     );
 
+    // Nothing tells a gold or control row from others: no label is proposed in place of itself.
+    for item in sandbox.frame("queue", &set) {
+        assert_ne!(text(&item, "proposed_label"), text(&item, "given_label"), "{item}");
+    }
+
     let found = sandbox.frame("found", &set);
     let row = |name: &str| found.iter().find(|row| row["measure"] == name).unwrap();
     let number = |row: &Value, name: &str| row[name].as_f64().unwrap();
