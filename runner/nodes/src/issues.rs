@@ -253,6 +253,7 @@ impl Node for IssuesNode {
         let mut table = frame.clone();
         table.with_column(Column::new("is_label_issue".into(), &flags))?;
         table.with_column(quality_column("label_quality", &quality))?;
+        let expected = weighed.as_ref().map(|_| expected_wrong(&quality));
         if let Some(weighed) = weighed {
             for column in probabilities.proposals(&weighed.now.alternatives) {
                 table.with_column(column)?;
@@ -261,8 +262,23 @@ impl Node for IssuesNode {
                 table.with_column(quality_column(ORIGINAL_QUALITY, &original))?;
             }
         }
-        outputs(table, &flags, &probabilities.names, &evidence, &dataset, outside)
+        let mut outputs =
+            outputs(table, &flags, &probabilities.names, &evidence, &dataset, outside)?;
+        if let Some(expected) = expected {
+            outputs.count(
+                "wrong labels expected, by label_quality",
+                expected,
+                Some(frame.height()),
+            );
+        }
+        Ok(outputs)
     }
+}
+
+/// How many labels are wrong if each is right with the probability that its quality says.
+fn expected_wrong(quality: &[f64]) -> usize {
+    let wrong = quality.iter().filter(|value| !value.is_nan()).map(|value| 1.0 - value);
+    wrong.sum::<f64>().round() as usize
 }
 
 /// A column of scores; null where a record has none.

@@ -27,8 +27,8 @@ pub(crate) struct Params {
     #[serde(default)]
     #[schemars(range(min = 1))]
     budget: Option<u32>,
-    /// Column to rank by, lowest first. When absent, `label_quality` where it is a `label_posterior`,
-    /// else the margin between the confidences of given and proposed label.
+    /// Column to rank by, lowest first. When absent, `label_quality` where `original_quality` is
+    /// beside it, else the margin between the confidences of given and proposed label.
     #[serde(default)]
     rank_by: Option<String>,
 }

@@ -44,7 +44,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// Reads it off a [`Shown`] as it was recorded, without the rest. In JSON a quote within a text
+    /// Reads it off a `Shown` as it was recorded, without the rest. In JSON a quote within a text
     /// is escaped, so this can be nothing but the key.
     pub(crate) fn of_shown(shown: &str) -> Purpose {
         if shown.contains("\"gold\":") { Purpose::Gold } else { Purpose::Review }

@@ -43,8 +43,8 @@ pub(super) struct Lane {
     #[schemars(range(min = 1))]
     budget: Option<u32>,
     /// Column whose lowest values come first under a budget, or `expected_quality`, which is learnt
-    /// from `decisions`. When absent, `label_quality` where it is a `label_posterior`, else the margin
-    /// between the confidences of given and proposed label.
+    /// from `decisions`. When absent, `label_quality` where `original_quality` is beside it, else the
+    /// margin between the confidences of given and proposed label.
     #[serde(default)]
     rank_by: Option<String>,
 }
