@@ -250,18 +250,8 @@ impl Node for IssuesNode {
                 outside += 1;
             }
         }
-        let mut table = frame.clone();
-        table.with_column(Column::new("is_label_issue".into(), &flags))?;
-        table.with_column(quality_column("label_quality", &quality))?;
         let expected = weighed.as_ref().map(|_| expected_wrong(&quality));
-        if let Some(weighed) = weighed {
-            for column in probabilities.proposals(&weighed.now.alternatives) {
-                table.with_column(column)?;
-            }
-            if let Some(original) = weighed.original {
-                table.with_column(quality_column(ORIGINAL_QUALITY, &original))?;
-            }
-        }
+        let table = scored(frame, &flags, &quality, weighed, &probabilities)?;
         let mut outputs =
             outputs(table, &flags, &probabilities.names, &evidence, &dataset, outside)?;
         if let Some(expected) = expected {
@@ -273,6 +263,28 @@ impl Node for IssuesNode {
         }
         Ok(outputs)
     }
+}
+
+/// The frame with what was found of each record.
+fn scored(
+    frame: &DataFrame,
+    flags: &[bool],
+    quality: &[f64],
+    weighed: Option<noise::Weighed>,
+    probabilities: &FrameProbabilities,
+) -> Result<DataFrame, NodeError> {
+    let mut table = frame.clone();
+    table.with_column(Column::new("is_label_issue".into(), flags))?;
+    table.with_column(quality_column("label_quality", quality))?;
+    if let Some(weighed) = weighed {
+        for column in probabilities.proposals(&weighed.now.alternatives) {
+            table.with_column(column)?;
+        }
+        if let Some(original) = weighed.original {
+            table.with_column(quality_column(ORIGINAL_QUALITY, &original))?;
+        }
+    }
+    Ok(table)
 }
 
 /// How many labels are wrong if each is right with the probability that its quality says.
