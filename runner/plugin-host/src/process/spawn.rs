@@ -223,7 +223,8 @@ mod tests {
                 "OMP_NUM_THREADS=1",
                 "OPENBLAS_NUM_THREADS=1",
                 "MKL_NUM_THREADS=1",
-                "PYTHONHASHSEED=0"
+                "PYTHONHASHSEED=0",
+                "MIMALLOC_ARENA_RESERVE=0"
             ]
         );
     }
