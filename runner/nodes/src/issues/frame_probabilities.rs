@@ -163,3 +163,59 @@ impl Probabilities for FrameProbabilities {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Records `a`, `b` and `c` with two classes, the second in double precision if `double`.
+    fn frame(double: bool) -> DataFrame {
+        let second = Column::new("y".into(), [0.75_f32, 0.5, 0.25]);
+        let second = if double { second.cast(&DataType::Float64).unwrap() } else { second };
+        let ids = string_column("record_id", ["a", "b", "c"].map(Some));
+        DataFrame::new(3, vec![ids, Column::new("x".into(), [0.25_f32, 0.5, 0.75]), second])
+            .unwrap()
+    }
+
+    fn ids(names: &[&str]) -> StringChunked {
+        let column = string_column("record_id", names.iter().map(|name| Some(*name)));
+        column.str().unwrap().clone()
+    }
+
+    fn rows(probabilities: &FrameProbabilities) -> Vec<f64> {
+        let mut all = Vec::new();
+        let mut take = |rows: Rows<'_>| {
+            match rows {
+                Rows::Single(values) => all.extend(values.iter().map(|value| f64::from(*value))),
+                Rows::Double(values) => all.extend_from_slice(values),
+            }
+            Ok(())
+        };
+        probabilities.visit(&mut take).unwrap();
+        all
+    }
+
+    #[test]
+    fn rows_come_in_the_order_of_the_records() {
+        for double in [false, true] {
+            let read = |names: &[&str]| FrameProbabilities::new(&frame(double), &ids(names));
+            let same = read(&["a", "b", "c"]).unwrap();
+            assert_eq!(rows(&same), [0.25, 0.75, 0.5, 0.5, 0.75, 0.25]);
+            let other = read(&["c", "a"]).unwrap();
+            assert_eq!(rows(&other), [0.75, 0.25, 0.25, 0.75]);
+            let [labels, confidences] = other.proposals(&[1, MISSING]);
+            assert_eq!(labels.str().unwrap().iter().collect::<Vec<_>>(), [Some("y"), None]);
+            assert_eq!(confidences.f64().unwrap().iter().collect::<Vec<_>>(), [Some(0.25), None]);
+            let error = read(&["a", "d"]).err().unwrap().to_string();
+            assert!(error.contains("record `d` has no probabilities"), "{error}");
+        }
+    }
+
+    #[test]
+    fn columns_that_are_no_probabilities_are_named() {
+        let mut wrong = frame(false);
+        wrong.with_column(Column::new("y".into(), [Some(0.5_f32), None, Some(0.5)])).unwrap();
+        let error = FrameProbabilities::new(&wrong, &ids(&["a"])).err().unwrap().to_string();
+        assert!(error.contains("column `y` holds no probabilities"), "{error}");
+    }
+}
