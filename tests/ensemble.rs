@@ -2,11 +2,8 @@
 
 use serde_json::Value;
 
+use crate::support::rows::{measure, text};
 use crate::support::{Sandbox, records, repository, reviewer, to_csv};
-
-fn text<'a>(row: &'a Value, name: &str) -> &'a str {
-    row[name].as_str().unwrap_or_default()
-}
 
 #[test]
 fn a_round_of_the_ensemble_ends_on_a_page() {
@@ -53,9 +50,9 @@ fn a_round_of_the_ensemble_ends_on_a_page() {
     }
 
     let found = sandbox.frame("found", &set);
-    let row = |name: &str| found.iter().find(|row| row["measure"] == name).unwrap();
     let number = |row: &Value, name: &str| row[name].as_f64().unwrap();
-    let (left, next) = (row("errors left"), row("errors expected in the next rows"));
+    let (left, next) =
+        (measure(&found, "errors left"), measure(&found, "errors expected in the next rows"));
     for bound in ["low", "estimate", "high"] {
         assert!(number(next, bound) <= number(left, bound) + 1e-6, "{next} {left}");
     }

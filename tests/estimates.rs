@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use crate::support::rows::{ids, measure, text};
 use crate::support::{Sandbox, records, reviewer};
 
 const RECORDS: usize = 1200;
@@ -23,14 +24,6 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-fn text<'a>(row: &'a Value, name: &str) -> &'a str {
-    row[name].as_str().unwrap_or_default()
-}
-
-fn ids(rows: &[Value]) -> BTreeSet<String> {
-    rows.iter().map(|row| text(row, "record_id").to_owned()).collect()
-}
-
 fn review(sandbox: &Sandbox, queue: &[Value]) {
     let truth = reviewer::truth(RECORDS, 7);
     let mut csv = "record_id,review_decision,final_label,reviewed_by,reviewed_at\n".to_owned();
@@ -41,10 +34,6 @@ fn review(sandbox: &Sandbox, queue: &[Value]) {
     }
     sandbox.write("decisions.csv", csv);
     sandbox.relabel(&["review", "import", "decisions.csv"]).ok();
-}
-
-fn measure<'a>(rows: &'a [Value], name: &str) -> &'a Value {
-    rows.iter().find(|row| row["measure"] == name).unwrap_or_else(|| panic!("{name} in {rows:?}"))
 }
 
 #[test]

@@ -5,17 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::support::rows::{ids, measure, text};
 use crate::support::{Record, Sandbox, records, reviewer};
 
 const RECORDS: usize = 400;
-
-fn text<'a>(row: &'a Value, name: &str) -> &'a str {
-    row[name].as_str().unwrap_or_default()
-}
-
-fn ids(rows: &[Value]) -> BTreeSet<String> {
-    rows.iter().map(|row| text(row, "record_id").to_owned()).collect()
-}
 
 /// Every fifth record is in the gold set, a few of them under a wrong label in the source.
 fn known() -> Vec<Record> {
@@ -55,10 +48,6 @@ fn review(sandbox: &Sandbox, queue: &[Value], gold: &BTreeSet<String>) {
     }
     sandbox.write("decisions.csv", csv);
     sandbox.relabel(&["review", "import", "decisions.csv"]).ok();
-}
-
-fn measure<'a>(rows: &'a [Value], name: &str) -> &'a Value {
-    rows.iter().find(|row| row["measure"] == name).unwrap_or_else(|| panic!("{name} in {rows:?}"))
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::support::rows::text;
 use crate::support::{Events, Sandbox, records, reviewer, to_csv};
 
 const RECORDS: usize = 1200;
@@ -28,10 +29,6 @@ fn sandbox() -> Sandbox {
     let (_, after) = rest.split_once("  queue:").unwrap();
     sandbox.write("relabel.yaml", format!("{before}{LANES}{after}"));
     sandbox
-}
-
-fn text<'a>(row: &'a Value, name: &str) -> &'a str {
-    row[name].as_str().unwrap_or_default()
 }
 
 /// The count or value of the note whose text starts so.

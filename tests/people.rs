@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::support::rows::text;
 use crate::support::{Sandbox, reviewer};
-
-fn text<'a>(row: &'a Value, name: &str) -> &'a str {
-    row[name].as_str().unwrap_or_default()
-}
 
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::audit();

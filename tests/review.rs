@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::support::rows::text;
 use crate::support::{Record, Sandbox, records, to_csv};
 
 const HEADER: &str = "record_id,review_decision,final_label,reviewed_by,reviewed_at,note\n";
 
 fn truth() -> BTreeMap<String, Record> {
     records(300, 7).into_iter().map(|record| (record.id.clone(), record)).collect()
-}
-
-fn text<'a>(row: &'a Value, name: &str) -> &'a str {
-    row[name].as_str().unwrap_or_default()
 }
 
 /// One decision for each queued item, by the truth.

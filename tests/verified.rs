@@ -3,12 +3,9 @@
 use serde_json::Value;
 
 use crate::support::Sandbox;
+use crate::support::rows::text;
 
 const PLAIN: &str = "classifier: {plugin: linear}}";
-
-fn text<'a>(row: &'a Value, name: &str) -> &'a str {
-    row[name].as_str().unwrap_or_default()
-}
 
 #[test]
 fn a_weight_moves_what_is_learnt_once_there_are_decisions() {

@@ -12,6 +12,7 @@ pub mod data;
 pub mod mask;
 pub mod plugins;
 pub mod reviewer;
+pub mod rows;
 
 use mask::masked;
 

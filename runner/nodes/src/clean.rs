@@ -72,6 +72,11 @@ impl Kind for Clean {
     }
 }
 
+/// Whether a `label_source` says that somebody has decided on the label, or a gold set has.
+pub(crate) fn is_decided(source: Option<&str>) -> bool {
+    source.is_some_and(|source| source != "original")
+}
+
 struct CleanNode;
 
 /// What a decision says of its record.

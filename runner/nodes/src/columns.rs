@@ -1,5 +1,7 @@
 //! Columns by name and type, with the messages a missing one deserves; and small builders.
 
+use std::collections::HashMap;
+
 use engine::NodeError;
 use plan::{Accepts, ColumnType, InputPort};
 use polars::prelude::*;
@@ -71,6 +73,17 @@ pub(crate) fn string_column<'a>(
 ) -> Column {
     let values: StringChunked = values.into_iter().collect();
     values.with_name(name.into()).into_series().into_column()
+}
+
+/// A float column; what is no number is null.
+pub(crate) fn float_column(name: &str, values: impl IntoIterator<Item = f64>) -> Column {
+    let known = values.into_iter().map(|value| Some(value).filter(|value| !value.is_nan()));
+    Column::new(name.into(), known.collect::<Vec<Option<f64>>>())
+}
+
+/// The row of each id; the last where one comes twice.
+pub(crate) fn rows_by_id(ids: &StringChunked) -> HashMap<&str, usize> {
+    ids.iter().enumerate().map(|(row, id)| (id.unwrap_or_default(), row)).collect()
 }
 
 /// A frame of these columns, all of one length.

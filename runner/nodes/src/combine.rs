@@ -4,15 +4,13 @@
 //! record keeps the votes: what each model predicts, and whether all of them agree on another
 //! label than the given one. Knows nothing of classifiers: it reads frames and probabilities.
 
-use std::collections::HashMap;
-
 use engine::{Artifact, Inputs, Node, NodeError, Outputs, RunContext};
 use plan::{At, CheckContext, Checked, ColumnType, Finding, InputPort, Many, PortType, Schema};
 use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{STRING, frame_port, string_column, strings};
+use crate::columns::{STRING, frame_port, rows_by_id, string_column, strings};
 use crate::kind::{Kind, Making};
 use crate::predict::calibration::{Calibrate, calibrated};
 use crate::predict::out_of_fold_schema;
@@ -265,8 +263,7 @@ impl CombineNode {
                 .with_hint("combine predictions that were made of the same records")
         };
         let here = strings(frame, "record_id")?;
-        let places: HashMap<&str, usize> =
-            here.iter().enumerate().map(|(row, id)| (id.unwrap_or_default(), row)).collect();
+        let places = rows_by_id(here);
         let mut rows = Vec::with_capacity(ids.len());
         for id in ids.iter().map(Option::unwrap_or_default) {
             let row = places.get(id).copied().ok_or_else(|| {

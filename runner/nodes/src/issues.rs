@@ -17,7 +17,7 @@ use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{STRING, booleans, frame_port, string_column, strings};
+use crate::columns::{STRING, booleans, float_column, frame_port, string_column, strings};
 use crate::decisions::ORIGINAL_QUALITY;
 use crate::kind::{Kind, Making};
 use crate::proposals;
@@ -275,13 +275,13 @@ fn scored(
 ) -> Result<DataFrame, NodeError> {
     let mut table = frame.clone();
     table.with_column(Column::new("is_label_issue".into(), flags))?;
-    table.with_column(quality_column("label_quality", quality))?;
+    table.with_column(float_column("label_quality", quality.iter().copied()))?;
     if let Some(weighed) = weighed {
         for column in probabilities.proposals(&weighed.now.alternatives) {
             table.with_column(column)?;
         }
         if let Some(original) = weighed.original {
-            table.with_column(quality_column(ORIGINAL_QUALITY, &original))?;
+            table.with_column(float_column(ORIGINAL_QUALITY, original))?;
         }
     }
     Ok(table)
@@ -291,12 +291,6 @@ fn scored(
 fn expected_wrong(quality: &[f64]) -> usize {
     let wrong = quality.iter().filter(|value| !value.is_nan()).map(|value| 1.0 - value);
     wrong.sum::<f64>().round() as usize
-}
-
-/// A column of scores; null where a record has none.
-fn quality_column(name: &str, quality: &[f64]) -> Column {
-    let known = |value: &f64| Some(*value).filter(|value| !value.is_nan());
-    Column::new(name.into(), quality.iter().map(known).collect::<Vec<Option<f64>>>())
 }
 
 /// The place of each record in the order of ids, so that ties do not depend on the order of rows.

@@ -6,7 +6,7 @@
 //! rows are a random draw from what nobody had verified, as `estimate` supposes. Gold rows are drawn
 //! in the same way from records whose label is known, less those that somebody answered.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use engine::{Artifact, Digest, Inputs, Node, NodeError, Outputs, RunContext};
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
@@ -14,7 +14,10 @@ use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::columns::{STRING, booleans, floats, frame_port, string_column, strings};
+use crate::clean::is_decided;
+use crate::columns::{
+    STRING, booleans, float_column, floats, frame_port, rows_by_id, string_column, strings,
+};
 use crate::kind::{Kind, Making};
 use crate::proposals;
 use crate::reasons::{Table, Thresholds};
@@ -180,10 +183,7 @@ impl SampleNode {
     fn control(&self, frame: &DataFrame) -> Result<(DataFrame, usize), NodeError> {
         let ids = strings(frame, "record_id")?;
         let sources = strings(frame, "label_source").ok();
-        let verified = |row: usize| {
-            let source = sources.and_then(|sources| sources.get(row));
-            source.is_some_and(|source| source != "original")
-        };
+        let verified = |row: usize| is_decided(sources.and_then(|sources| sources.get(row)));
         let by = self.params.stratify_by.as_deref();
         let labels = by.map(|column| strings(frame, column)).transpose()?;
         let mut strata: BTreeMap<&str, Vec<(Digest, usize)>> = BTreeMap::new();
@@ -293,10 +293,9 @@ fn restore_proposals(rows: &mut DataFrame) -> Result<(), NodeError> {
     };
     let picked: Vec<(Option<&str>, f64)> = (0..rows.height()).map(pick).collect();
     let labels = string_column(proposals::LABEL, picked.iter().map(|(label, _)| *label));
-    let known = |confidence: f64| Some(confidence).filter(|confidence| !confidence.is_nan());
-    let confidences: Vec<Option<f64>> = picked.iter().map(|one| known(one.1)).collect();
+    let confidences = float_column(proposals::CONFIDENCE, picked.iter().map(|one| one.1));
     rows.with_column(labels)?;
-    rows.with_column(Column::new(proposals::CONFIDENCE.into(), confidences))?;
+    rows.with_column(confidences)?;
     Ok(())
 }
 
@@ -305,11 +304,7 @@ fn restore(rows: &mut DataFrame, probabilities: &DataFrame) -> Result<(), NodeEr
     restore_proposals(rows)?;
     let original = rows.column("original_label")?.clone().with_name("given_label".into());
     if rows.column("given_confidence").is_ok() {
-        let place: HashMap<&str, usize> = strings(probabilities, "record_id")?
-            .iter()
-            .enumerate()
-            .map(|(row, id)| (id.unwrap_or_default(), row))
-            .collect();
+        let place = rows_by_id(strings(probabilities, "record_id")?);
         let mut confidences = floats(rows, "given_confidence")?;
         let [ids, given, labels] =
             ["record_id", "given_label", "original_label"].map(|name| strings(rows, name));
@@ -323,9 +318,7 @@ fn restore(rows: &mut DataFrame, probabilities: &DataFrame) -> Result<(), NodeEr
             let cell = column.zip(place.get(id)).and_then(|(column, row)| column.get(*row).ok());
             *confidence = cell.and_then(|cell| cell.extract::<f64>()).unwrap_or(f64::NAN);
         }
-        let confidences: Vec<Option<f64>> =
-            confidences.into_iter().map(|one| Some(one).filter(|one| !one.is_nan())).collect();
-        rows.with_column(Column::new("given_confidence".into(), confidences))?;
+        rows.with_column(float_column("given_confidence", confidences))?;
     }
     rows.with_column(original)?;
     Ok(())

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::condition;
+use crate::clean::is_decided;
 use crate::columns::{floats, named, string_column, strings};
 use crate::decisions::{LEARNT, Learnt};
 use crate::reasons::{self, Table, Thresholds};
@@ -180,7 +181,7 @@ pub(super) fn take(
     if let Ok(sources) = strings(frame, "label_source") {
         let mut verified = 0;
         for (open, source) in open.iter_mut().zip(sources.iter()) {
-            let closed = *open && source.is_some_and(|source| source != "original");
+            let closed = *open && is_decided(source);
             verified += usize::from(closed);
             *open &= !closed;
         }

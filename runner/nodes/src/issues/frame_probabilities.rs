@@ -1,12 +1,10 @@
 //! Probabilities of a frame, a column for each class, read row by row in the order of other records.
 
-use std::collections::HashMap;
-
 use engine::NodeError;
 use label_issues::{Error, MISSING, Probabilities, Rows, Visitor};
 use polars::prelude::*;
 
-use crate::columns::{string_column, strings};
+use crate::columns::{rows_by_id, string_column, strings};
 use crate::proposals;
 
 /// Cells that are turned from columns into rows at a time: few enough for a core's own cache.
@@ -37,12 +35,11 @@ impl Places {
         if own.len() == ids.len() && own.iter().zip(ids.iter()).all(|(own, id)| own == id) {
             return Ok(Places::Same(ids.len()));
         }
-        let place: HashMap<&str, u32> =
-            own.iter().zip(0..).map(|(id, row)| (id.unwrap_or_default(), row)).collect();
+        let place = rows_by_id(own);
         let find = |id: Option<&str>| {
             let id = id.unwrap_or_default();
             let missing = || NodeError::input(format!("record `{id}` has no probabilities"));
-            place.get(id).copied().ok_or_else(missing)
+            place.get(id).map(|row| *row as u32).ok_or_else(missing)
         };
         Ok(Places::Other(ids.iter().map(find).collect::<Result<_, NodeError>>()?))
     }

@@ -9,6 +9,7 @@ use plan::Schema;
 use polars::prelude::DataFrame;
 
 use super::issue_error;
+use crate::clean::is_decided;
 use crate::columns::strings;
 
 /// Columns of a `clean` node that say what is verified.
@@ -98,9 +99,7 @@ fn verified(
     let decided = sources.iter().zip(originals.iter()).zip(labels).enumerate();
     Ok(Some(
         decided
-            .filter(|(_, ((source, _), label))| {
-                source.is_some_and(|source| source != "original") && **label != MISSING
-            })
+            .filter(|(_, ((source, _), label))| is_decided(*source) && **label != MISSING)
             .map(|(row, ((_, original), &label))| Verified {
                 row,
                 original: original.and_then(class_of),

@@ -5,7 +5,6 @@
 //! or there twice, a category that is no category or has no column, a number that is no
 //! probability. Rows whose sum is off by the rounding of a file (up to 1e-3) are divided by it.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use engine::{FactContext, NodeError};
@@ -17,7 +16,7 @@ use serde::Deserialize;
 
 use super::npy::{HEADER_BYTES, Header};
 use super::scores::Scores;
-use crate::columns::{booleans, listed, strings};
+use crate::columns::{booleans, listed, rows_by_id, strings};
 use crate::source::bytes::{Format, matching_files, read_bytes, read_start};
 use crate::source::table;
 
@@ -282,8 +281,7 @@ impl Brought {
         rows: &StringChunked,
         records: &StringChunked,
     ) -> Result<Vec<usize>, NodeError> {
-        let places: HashMap<&str, usize> =
-            records.iter().enumerate().map(|(row, id)| (id.unwrap_or_default(), row)).collect();
+        let places = rows_by_id(records);
         let mut found: Vec<Option<usize>> = vec![None; records.len()];
         let (mut unknown, mut twice) = (Vec::new(), Vec::new());
         for (row, id) in rows.iter().enumerate() {
