@@ -1,12 +1,13 @@
 //! Times a whole search for label issues: `cargo run --release --example speed [rows] [classes]`.
 //!
 //! The probabilities lie in a temporary file and are read again for each pass, a thousand rows at
-//! a time, so that the memory of the process is what the search itself needs.
+//! a time and on all cores, so that the memory of the process is what the search itself needs.
 
 #![allow(clippy::print_stdout)]
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::time::Instant;
 
 use label_issues::{
@@ -32,12 +33,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn search(source: &FileSource, labels: &[u32]) -> Result<(), Error> {
     let start = Instant::now();
-    source.visit(&mut |_| Ok(()))?;
+    source.visit(0..source.rows, &mut |_| Ok(()))?;
     println!("{:8.3} s to read the file once, for comparison", start.elapsed().as_secs_f64());
 
     let start = Instant::now();
     let step = |what: &str| println!("{:8.3} s {what}", start.elapsed().as_secs_f64());
-    let dataset = Dataset::new(source, labels)?;
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let dataset = Dataset::on_threads(source, labels, threads)?;
     step("checks and thresholds");
     let evidence = dataset.evidence(Collision::Cleanlab)?;
     let expected = evidence.num_label_issues(EstimationMethod::OffDiagonal)?;
@@ -74,13 +76,15 @@ impl Probabilities for FileSource {
         self.classes
     }
 
-    fn visit(&self, visitor: &mut Visitor<'_>) -> Result<(), Error> {
+    fn visit(&self, rows: Range<usize>, visitor: &mut Visitor<'_>) -> Result<(), Error> {
         let source_error = |error: std::io::Error| Error::Source(error.into());
         let mut file = File::open(&self.path).map_err(source_error)?;
+        let start = (rows.start * self.classes * 4) as u64;
+        file.seek(SeekFrom::Start(start)).map_err(source_error)?;
         let mut bytes = vec![0; BATCH_ROWS * self.classes * 4];
         let mut values = vec![0.0; BATCH_ROWS * self.classes];
-        for first in (0..self.rows).step_by(BATCH_ROWS) {
-            let length = BATCH_ROWS.min(self.rows - first) * self.classes;
+        for first in rows.clone().step_by(BATCH_ROWS) {
+            let length = BATCH_ROWS.min(rows.end - first) * self.classes;
             file.read_exact(&mut bytes[..length * 4]).map_err(source_error)?;
             let (quads, _) = bytes[..length * 4].as_chunks::<4>();
             for (value, quad) in values.iter_mut().zip(quads) {

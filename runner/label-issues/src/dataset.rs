@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::kernel::{Value, sum_and_min};
-use crate::probabilities::{Probabilities, RowVisitor, pass};
+use crate::probabilities::{At, Probabilities, RowVisitor, read_pieces};
 use crate::renormalize::{SUM_EXACT, SUM_TOLERANCE};
 
 /// Marks a row without a label. Such rows are checked but otherwise left out.
@@ -13,6 +13,8 @@ const OUT_OF_REACH: f64 = 2.0;
 /// Even one number per class must not be asked for without limit.
 const MOST_CLASSES: usize = 1 << 20;
 const LOWEST_THRESHOLD: f64 = 2e-6;
+/// Fewer rows than this are not worth a thread.
+const PIECE_ROWS: usize = 4096;
 /// Sums of probabilities count in units of 2^-64. Integers add up to the same in any order.
 const UNIT: f64 = 18_446_744_073_709_551_616.0;
 
@@ -24,11 +26,22 @@ pub struct Dataset<'a> {
     thresholds: Vec<f64>,
     labelled: usize,
     uneven_rows: usize,
+    threads: usize,
 }
 
 impl<'a> Dataset<'a> {
     /// Checks shapes, labels and every probability, and finds the class thresholds. One pass.
     pub fn new(probabilities: &'a dyn Probabilities, labels: &'a [u32]) -> Result<Self, Error> {
+        Self::on_threads(probabilities, labels, 1)
+    }
+
+    /// The same, with this and every later pass on up to `threads` threads; no answer depends on
+    /// their number.
+    pub fn on_threads(
+        probabilities: &'a dyn Probabilities,
+        labels: &'a [u32],
+        threads: usize,
+    ) -> Result<Self, Error> {
         let (rows, classes) = (probabilities.rows(), probabilities.classes());
         if classes < 2 {
             return Err(Error::TooFewClasses { classes });
@@ -43,13 +56,27 @@ impl<'a> Dataset<'a> {
             return Err(Error::TooManyRows { rows });
         }
         let class_counts = count_classes(labels, classes)?;
-        let mut sums = ClassSums { labels, sums: vec![0; classes], uneven_rows: 0 };
-        pass(probabilities, &mut sums)?;
-        let thresholds = sums.sums.iter().zip(&class_counts);
+        let piece_rows = piece_rows(rows, classes, threads);
+        let part = |_| ClassSums { labels, sums: vec![0; classes], uneven_rows: 0 };
+        let mut parts: Vec<_> = (0..rows.div_ceil(piece_rows)).map(part).collect();
+        read_pieces(probabilities, piece_rows, &mut parts)?;
+        let mut sums = vec![0; classes];
+        for part in &parts {
+            sums.iter_mut().zip(&part.sums).for_each(|(sum, more)| *sum += more);
+        }
+        let thresholds = sums.iter().zip(&class_counts);
         let thresholds = thresholds.map(|(&sum, &count)| threshold(sum, count)).collect();
         let labelled = labels.iter().filter(|label| **label != MISSING).count();
-        let uneven_rows = sums.uneven_rows;
-        Ok(Self { probabilities, labels, class_counts, thresholds, labelled, uneven_rows })
+        let uneven_rows = parts.iter().map(|part| part.uneven_rows).sum();
+        Ok(Self { probabilities, labels, class_counts, thresholds, labelled, uneven_rows, threads })
+    }
+
+    /// Returns the same probabilities with other labels, checked anew.
+    pub fn with_labels<'b>(&self, labels: &'b [u32]) -> Result<Dataset<'b>, Error>
+    where
+        'a: 'b,
+    {
+        Dataset::on_threads(self.probabilities, labels, self.threads)
     }
 
     /// Returns the number of rows, with and without a label.
@@ -83,9 +110,26 @@ impl<'a> Dataset<'a> {
         self.uneven_rows
     }
 
-    pub(crate) fn pass<V: RowVisitor>(&self, visitor: &mut V) -> Result<(), Error> {
-        pass(self.probabilities, visitor)
+    /// Returns how many rows one visitor sees in a pass; the last one may see fewer.
+    pub(crate) fn piece_rows(&self) -> usize {
+        piece_rows(self.rows(), self.classes(), self.threads)
     }
+
+    /// Returns as many visitors as a pass needs.
+    pub(crate) fn visitors<V>(&self, make: impl FnMut() -> V) -> Vec<V> {
+        std::iter::repeat_with(make).take(self.rows().div_ceil(self.piece_rows())).collect()
+    }
+
+    /// Reads all rows once, by visitors of one piece each.
+    pub(crate) fn pass<V: RowVisitor + Send>(&self, visitors: &mut [V]) -> Result<(), Error> {
+        read_pieces(self.probabilities, self.piece_rows(), visitors)
+    }
+}
+
+/// Returns how many rows are worth a thread. With as many rows as classes, the pairs of classes that
+/// a thread counts are no more than the probabilities it reads.
+fn piece_rows(rows: usize, classes: usize, threads: usize) -> usize {
+    rows.div_ceil(threads.max(1)).max(PIECE_ROWS).max(classes)
 }
 
 /// Returns the label of a row that has one.
@@ -131,7 +175,7 @@ struct ClassSums<'a> {
 }
 
 impl RowVisitor for ClassSums<'_> {
-    fn row<T: Value>(&mut self, row: usize, values: &[T]) -> Result<(), Error> {
+    fn row<T: Value>(&mut self, At { row, .. }: At, values: &[T]) -> Result<(), Error> {
         let (sum, min) = sum_and_min(values);
         let off = (sum - 1.0).abs();
         // Not "off > tolerance": a sum that is not a number has to fail.

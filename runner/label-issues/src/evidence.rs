@@ -2,7 +2,7 @@
 
 use crate::dataset::{Dataset, label_of};
 use crate::kernel::{Limits, Standing, Value, count_confident, position_of};
-use crate::probabilities::RowVisitor;
+use crate::probabilities::{At, RowVisitor};
 use crate::rounding::{TINY, estimate_joint};
 use crate::{Error, SquareMatrix};
 
@@ -79,15 +79,20 @@ impl<'a> Dataset<'a> {
     /// Guesses the true class of every row. One pass; one byte per row is kept.
     pub fn evidence(&'a self, collision: Collision) -> Result<Evidence<'a>, Error> {
         let limits = self.confident_thresholds().iter().map(|threshold| threshold - SLACK);
-        let mut guesses = Guesses {
-            labels: self.labels,
-            limits: Limits::new(limits.collect()),
-            collision,
-            joint: SquareMatrix::filled(self.classes(), 0)?,
-            marks: vec![Marks::default(); self.rows()],
+        let (labels, limits) = (self.labels, &Limits::new(limits.collect()));
+        let mut marks = vec![Marks::default(); self.rows()];
+        let guesses = |marks| {
+            let joint = SquareMatrix::filled(self.classes(), 0)?;
+            Ok(Guesses { labels, limits, collision, joint, marks })
         };
-        self.pass(&mut guesses)?;
-        let Guesses { mut joint, marks, .. } = guesses;
+        let pieces = marks.chunks_mut(self.piece_rows()).map(guesses);
+        let mut pieces = pieces.collect::<Result<Vec<_>, Error>>()?;
+        self.pass(&mut pieces)?;
+        let mut joints = pieces.into_iter().map(|piece| piece.joint);
+        let mut joint = joints.next().ok_or(Error::NoLabels)?;
+        for more in joints {
+            joint.cells_mut().zip(more.cells()).for_each(|(sum, count)| *sum += count);
+        }
         for class in 0..self.classes() {
             joint[(class, class)] = joint[(class, class)].max(1);
         }
@@ -157,19 +162,19 @@ impl Marks {
 
 struct Guesses<'a> {
     labels: &'a [u32],
-    limits: Limits,
+    limits: &'a Limits,
     collision: Collision,
     joint: SquareMatrix<u64>,
-    marks: Vec<Marks>,
+    marks: &'a mut [Marks],
 }
 
 impl RowVisitor for Guesses<'_> {
-    fn row<T: Value>(&mut self, row: usize, values: &[T]) -> Result<(), Error> {
-        let Some(label) = label_of(self.labels, row) else {
+    fn row<T: Value>(&mut self, at: At, values: &[T]) -> Result<(), Error> {
+        let Some(label) = label_of(self.labels, at.row) else {
             return Ok(());
         };
         let standing = Standing::new(values, label);
-        let limits = T::limits(&self.limits);
+        let limits = T::limits(self.limits);
         let mut marks = 0;
         if let Some(guess) = guess(values, limits, standing, label, self.collision) {
             self.joint[(label, guess)] += 1;
@@ -177,7 +182,7 @@ impl RowVisitor for Guesses<'_> {
         }
         marks |= if standing.disagrees() { Marks::DISAGREES } else { 0 };
         marks |= if standing.close() { Marks::CLOSE } else { 0 };
-        self.marks[row] = Marks(marks);
+        self.marks[at.nth] = Marks(marks);
         Ok(())
     }
 }

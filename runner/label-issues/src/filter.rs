@@ -3,7 +3,7 @@
 use crate::dataset::label_of;
 use crate::evidence::{Evidence, Marks};
 use crate::kernel::{Standing, Value};
-use crate::probabilities::RowVisitor;
+use crate::probabilities::{At, RowVisitor};
 use crate::prune::prune_count_matrix;
 use crate::rank::TieBreak;
 use crate::rounding::check_joint;
@@ -101,25 +101,9 @@ impl Evidence<'_> {
         match options.filter_by {
             FilterBy::ConfidentLearning => Ok(marked(Marks::is_off_diagonal)),
             FilterBy::PredictedNeqGiven => Ok(marked(Marks::is_disagreement)),
-            FilterBy::PruneByNoiseRate => {
-                let counts = self.prune_counts(options)?;
-                let mut pruning = self.pruning(options);
-                pruning.by_noise_rate = Some(self.noise_rate_selections(&counts, options)?);
-                self.prune(pruning)
-            }
-            FilterBy::PruneByClass => {
-                let counts = self.prune_counts(options)?;
-                let mut pruning = self.pruning(options);
-                pruning.by_class = Some(self.class_selections(&counts, options));
-                self.prune(pruning)
-            }
-            FilterBy::Both => {
-                let counts = self.prune_counts(options)?;
-                let mut pruning = self.pruning(options);
-                pruning.by_noise_rate = Some(self.noise_rate_selections(&counts, options)?);
-                pruning.by_class = Some(self.class_selections(&counts, options));
-                self.prune(pruning)
-            }
+            FilterBy::PruneByNoiseRate => self.prune(options, true, false),
+            FilterBy::PruneByClass => self.prune(options, false, true),
+            FilterBy::Both => self.prune(options, true, true),
             FilterBy::LowSelfConfidence => self.lowest(options, |standing| standing.given.double()),
             FilterBy::LowNormalizedMargin => self.lowest(options, |standing| {
                 normalized_margin(standing.given.double(), standing.other().double())
@@ -189,15 +173,27 @@ impl Evidence<'_> {
         Ok(NoiseRateSelections { bounds, places, selections, active })
     }
 
-    fn pruning<'p>(&'p self, options: &FilterOptions<'p>) -> Pruning<'p> {
-        let (labels, ties) = (self.dataset.labels, options.ties);
-        Pruning { labels, ties, by_class: None, by_noise_rate: None }
-    }
-
-    fn prune(&self, mut pruning: Pruning<'_>) -> Result<Vec<bool>, Error> {
-        self.dataset.pass(&mut pruning)?;
-        let by_class = pruning.by_class.map(|selections| self.flags(&selections));
-        let by_rate = pruning.by_noise_rate.map(|rates| self.flags(&rates.selections));
+    fn prune(
+        &self,
+        options: &FilterOptions<'_>,
+        by_noise_rate: bool,
+        by_class: bool,
+    ) -> Result<Vec<bool>, Error> {
+        let counts = self.prune_counts(options)?;
+        let empty = Pruning {
+            labels: self.dataset.labels,
+            ties: options.ties,
+            by_class: by_class.then(|| self.class_selections(&counts, options)),
+            by_noise_rate: match by_noise_rate {
+                true => Some(self.noise_rate_selections(&counts, options)?),
+                false => None,
+            },
+        };
+        let mut pieces = self.dataset.visitors(|| empty.clone());
+        self.dataset.pass(&mut pieces)?;
+        let all = pieces.into_iter().reduce(Pruning::join).unwrap_or(empty);
+        let by_class = all.by_class.map(|selections| self.flags(selections));
+        let by_rate = all.by_noise_rate.map(|rates| self.flags(rates.selections));
         let mut flags = by_class.or_else(|| by_rate.clone()).unwrap_or_default();
         if let Some(by_rate) = by_rate {
             flags.iter_mut().zip(by_rate).for_each(|(flag, other)| *flag &= other);
@@ -215,14 +211,16 @@ impl Evidence<'_> {
     ) -> Result<Vec<bool>, Error> {
         let wanted = self.marks().iter().filter(|marks| marks.is_off_diagonal()).count();
         let (labels, ties) = (self.dataset.labels, options.ties);
-        let mut lowest = Lowest { labels, ties, score, selection: Selection::new(wanted) };
-        self.dataset.pass(&mut lowest)?;
-        Ok(self.flags(&[lowest.selection]))
+        let empty = || Lowest { labels, ties, score, selection: Selection::new(wanted) };
+        let mut pieces = self.dataset.visitors(empty);
+        self.dataset.pass(&mut pieces)?;
+        let selections = pieces.into_iter().map(|piece| piece.selection);
+        Ok(self.flags(selections.reduce(Selection::join)))
     }
 
-    fn flags(&self, selections: &[Selection]) -> Vec<bool> {
+    fn flags(&self, selections: impl IntoIterator<Item = Selection>) -> Vec<bool> {
         let mut flags = vec![false; self.dataset.rows()];
-        for row in selections.iter().flat_map(Selection::rows) {
+        for row in selections.into_iter().flat_map(Selection::into_rows) {
             flags[row] = true;
         }
         flags
@@ -242,6 +240,7 @@ fn check_rows(joint: &SquareMatrix<u64>, class_counts: &[u64]) -> Result<(), Err
 }
 
 /// Selects rows for the pruning filters.
+#[derive(Clone)]
 struct Pruning<'a> {
     labels: &'a [u32],
     ties: TieBreak<'a>,
@@ -251,6 +250,7 @@ struct Pruning<'a> {
 }
 
 /// By given (row) and other (column) class, the rows with the largest margin of the other one.
+#[derive(Clone)]
 struct NoiseRateSelections {
     /// The bounds of the selections, side by side for the inner loop; minus infinity for none.
     bounds: SquareMatrix<f64>,
@@ -260,8 +260,24 @@ struct NoiseRateSelections {
     active: Vec<bool>,
 }
 
+impl Pruning<'_> {
+    /// What both have selected, of the rows of both.
+    fn join(mut self, other: Self) -> Self {
+        let join = |into: &mut Vec<Selection>, more: Vec<Selection>| {
+            *into = std::mem::take(into).into_iter().zip(more).map(|(a, b)| a.join(b)).collect();
+        };
+        if let (Some(into), Some(more)) = (&mut self.by_class, other.by_class) {
+            join(into, more);
+        }
+        if let (Some(into), Some(more)) = (&mut self.by_noise_rate, other.by_noise_rate) {
+            join(&mut into.selections, more.selections);
+        }
+        self
+    }
+}
+
 impl RowVisitor for Pruning<'_> {
-    fn row<T: Value>(&mut self, row: usize, values: &[T]) -> Result<(), Error> {
+    fn row<T: Value>(&mut self, At { row, .. }: At, values: &[T]) -> Result<(), Error> {
         let Some(label) = label_of(self.labels, row) else {
             return Ok(());
         };
@@ -326,7 +342,7 @@ struct Lowest<'a> {
 }
 
 impl RowVisitor for Lowest<'_> {
-    fn row<T: Value>(&mut self, row: usize, values: &[T]) -> Result<(), Error> {
+    fn row<T: Value>(&mut self, At { row, .. }: At, values: &[T]) -> Result<(), Error> {
         if let Some(label) = label_of(self.labels, row) {
             let score = (self.score)(Standing::new(values, label).double());
             if score <= self.selection.bound() {

@@ -4,7 +4,7 @@ use crate::Error;
 use crate::dataset::{Dataset, MISSING, fixed_point, from_fixed_point, label_of};
 use crate::evidence::SLACK;
 use crate::kernel::{Value, max_of, position_of};
-use crate::probabilities::RowVisitor;
+use crate::probabilities::{At, RowVisitor};
 
 /// The most probable class of each row, labelled or not.
 #[derive(Clone, Debug)]
@@ -17,10 +17,12 @@ pub struct Predictions {
 impl Dataset<'_> {
     /// Returns the most probable class of each row. One pass; twelve bytes per row.
     pub fn predictions(&self) -> Result<Predictions, Error> {
-        let (classes, probabilities) = (vec![0; self.rows()], vec![0.0; self.rows()]);
-        let mut predicting = Predicting(Predictions { classes, probabilities });
-        self.pass(&mut predicting)?;
-        Ok(predicting.0)
+        let (mut classes, mut probabilities) = (vec![0; self.rows()], vec![0.0; self.rows()]);
+        let pieces = classes.chunks_mut(self.piece_rows());
+        let pieces = pieces.zip(probabilities.chunks_mut(self.piece_rows()));
+        let predicting = |(classes, probabilities)| Predicting { classes, probabilities };
+        self.pass(&mut pieces.map(predicting).collect::<Vec<_>>())?;
+        Ok(Predictions { classes, probabilities })
     }
 
     /// Flags the rows whose prediction disagrees with probability above `tau`.
@@ -35,11 +37,12 @@ impl Dataset<'_> {
         self.disagreeing(|class, probability| probability >= thresholds[class] - SLACK)
     }
 
-    fn disagreeing(&self, sure: impl Fn(usize, f64) -> bool) -> Result<Vec<bool>, Error> {
-        let flags = vec![false; self.rows()];
-        let mut disagreeing = Disagreeing { labels: self.labels, sure, flags };
-        self.pass(&mut disagreeing)?;
-        Ok(disagreeing.flags)
+    fn disagreeing(&self, sure: impl Fn(usize, f64) -> bool + Sync) -> Result<Vec<bool>, Error> {
+        let mut flags = vec![false; self.rows()];
+        let pieces = flags.chunks_mut(self.piece_rows());
+        let disagreeing = |flags| Disagreeing { labels: self.labels, sure: &sure, flags };
+        self.pass(&mut pieces.map(disagreeing).collect::<Vec<_>>())?;
+        Ok(flags)
     }
 }
 
@@ -70,28 +73,31 @@ fn prediction<T: Value>(values: &[T]) -> (usize, f64) {
     (position_of(values, max).unwrap_or(0), max.double())
 }
 
-struct Predicting(Predictions);
+struct Predicting<'a> {
+    classes: &'a mut [u32],
+    probabilities: &'a mut [f64],
+}
 
-impl RowVisitor for Predicting {
-    fn row<T: Value>(&mut self, row: usize, values: &[T]) -> Result<(), Error> {
+impl RowVisitor for Predicting<'_> {
+    fn row<T: Value>(&mut self, at: At, values: &[T]) -> Result<(), Error> {
         let (class, probability) = prediction(values);
-        self.0.classes[row] = u32::try_from(class).unwrap_or(MISSING);
-        self.0.probabilities[row] = probability;
+        self.classes[at.nth] = u32::try_from(class).unwrap_or(MISSING);
+        self.probabilities[at.nth] = probability;
         Ok(())
     }
 }
 
 struct Disagreeing<'a, F> {
     labels: &'a [u32],
-    sure: F,
-    flags: Vec<bool>,
+    sure: &'a F,
+    flags: &'a mut [bool],
 }
 
 impl<F: Fn(usize, f64) -> bool> RowVisitor for Disagreeing<'_, F> {
-    fn row<T: Value>(&mut self, row: usize, values: &[T]) -> Result<(), Error> {
-        if let Some(label) = label_of(self.labels, row) {
+    fn row<T: Value>(&mut self, at: At, values: &[T]) -> Result<(), Error> {
+        if let Some(label) = label_of(self.labels, at.row) {
             let (class, probability) = prediction(values);
-            self.flags[row] = class != label && (self.sure)(class, probability);
+            self.flags[at.nth] = class != label && (self.sure)(class, probability);
         }
         Ok(())
     }

@@ -38,6 +38,10 @@ impl<T: Copy> SquareMatrix<T> {
         &self.cells
     }
 
+    pub(crate) fn cells_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.cells.iter_mut()
+    }
+
     /// Returns one cell, or `None` outside of the matrix.
     pub fn get(&self, row: usize, column: usize) -> Option<T> {
         if row < self.classes && column < self.classes {

@@ -8,7 +8,7 @@
 
 use crate::dataset::{Dataset, label_of};
 use crate::kernel::{LANES, Value, larger};
-use crate::probabilities::RowVisitor;
+use crate::probabilities::{At, RowVisitor};
 use crate::{Error, Evidence, SquareMatrix};
 
 /// Rows by which a class's share of wrong labels is drawn to that of all classes.
@@ -121,25 +121,27 @@ impl Dataset<'_> {
             let expected = classes.saturating_mul(classes);
             return Err(Error::MatrixShape { classes, expected, found });
         }
-        let posteriors = Posteriors {
-            quality: vec![f64::NAN; self.rows()],
-            alternatives: vec![crate::MISSING; self.rows()],
-        };
-        let mut weighing = Weighing { labels: self.labels, rates: &rates.rates, posteriors };
-        self.pass(&mut weighing)?;
-        Ok(weighing.posteriors)
+        let (labels, rates) = (self.labels, &rates.rates);
+        let mut quality = vec![f64::NAN; self.rows()];
+        let mut alternatives = vec![crate::MISSING; self.rows()];
+        let pieces = quality.chunks_mut(self.piece_rows());
+        let pieces = pieces.zip(alternatives.chunks_mut(self.piece_rows()));
+        let weighing = |(quality, alternatives)| Weighing { labels, rates, quality, alternatives };
+        self.pass(&mut pieces.map(weighing).collect::<Vec<_>>())?;
+        Ok(Posteriors { quality, alternatives })
     }
 }
 
 struct Weighing<'a> {
     labels: &'a [u32],
     rates: &'a SquareMatrix<f64>,
-    posteriors: Posteriors,
+    quality: &'a mut [f64],
+    alternatives: &'a mut [u32],
 }
 
 impl RowVisitor for Weighing<'_> {
-    fn row<T: Value>(&mut self, row: usize, values: &[T]) -> Result<(), Error> {
-        let Some(label) = label_of(self.labels, row) else {
+    fn row<T: Value>(&mut self, at: At, values: &[T]) -> Result<(), Error> {
+        let Some(label) = label_of(self.labels, at.row) else {
             return Ok(());
         };
         let classes = self.rates.classes();
@@ -152,8 +154,8 @@ impl RowVisitor for Weighing<'_> {
         let others = values[first..].iter().zip(&rates[first..]);
         let place = others.map(|(value, rate)| weight(*value, *rate)).position(|w| w == most);
         let alternative = place.map_or(label, |place| place + first);
-        self.posteriors.quality[row] = own / (before.sum + own + after.sum);
-        self.posteriors.alternatives[row] = alternative as u32;
+        self.quality[at.nth] = own / (before.sum + own + after.sum);
+        self.alternatives[at.nth] = alternative as u32;
         Ok(())
     }
 }

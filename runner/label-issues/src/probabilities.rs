@@ -1,23 +1,26 @@
 //! Where probabilities come from: blocks of whole rows, in order, as often as a pass needs them.
 
+use std::ops::Range;
+
 use crate::Error;
 use crate::kernel::Value;
 
 /// What a source calls with each block.
 pub type Visitor<'v> = dyn FnMut(Rows<'_>) -> Result<(), Error> + 'v;
 
-/// A table of out-of-fold probabilities, rows x classes, that can be read any number of times.
-pub trait Probabilities {
+/// A table of out-of-fold probabilities, rows x classes, that can be read any number of times, and
+/// by several threads at once.
+pub trait Probabilities: Sync {
     fn rows(&self) -> usize;
 
     fn classes(&self) -> usize;
 
-    /// Calls `visitor` with consecutive blocks of whole rows, from the first row to the last.
+    /// Calls `visitor` with consecutive blocks of whole rows, from the first of `rows` to the last.
     ///
     /// Blocks may be of any size, and of another size the next time; the rows must be the same
     /// each time. An error of the visitor ends the visit and is returned. A source that fails
     /// itself returns [`Error::Source`].
-    fn visit(&self, visitor: &mut Visitor<'_>) -> Result<(), Error>;
+    fn visit(&self, rows: Range<usize>, visitor: &mut Visitor<'_>) -> Result<(), Error>;
 }
 
 /// A block of whole rows, row after row.
@@ -99,9 +102,10 @@ impl Probabilities for Dense<'_> {
         self.classes
     }
 
-    fn visit(&self, visitor: &mut Visitor<'_>) -> Result<(), Error> {
+    fn visit(&self, rows: Range<usize>, visitor: &mut Visitor<'_>) -> Result<(), Error> {
         let batch = self.batch_rows.saturating_mul(self.classes);
-        let mut rest = self.values;
+        let (upto, _) = self.values.split_at(rows.end.min(self.rows) * self.classes);
+        let (_, mut rest) = upto.split_at(rows.start.saturating_mul(self.classes).min(upto.len()));
         while rest.len() > 0 {
             let (head, tail) = rest.split_at(batch.min(rest.len()));
             visitor(head)?;
@@ -113,30 +117,41 @@ impl Probabilities for Dense<'_> {
 
 /// Sees one row after another, in either precision.
 pub(crate) trait RowVisitor {
-    fn row<T: Value>(&mut self, row: usize, values: &[T]) -> Result<(), Error>;
+    fn row<T: Value>(&mut self, at: At, values: &[T]) -> Result<(), Error>;
 }
 
-/// Reads all rows once. A source that breaks its promise about shapes is refused here, so that a
+/// Which row it is.
+#[derive(Clone, Copy)]
+pub(crate) struct At {
+    /// Among all rows.
+    pub row: usize,
+    /// Among those that its visitor sees.
+    pub nth: usize,
+}
+
+/// Reads some rows once. A source that breaks its promise about shapes is refused here, so that a
 /// visitor may rely on them: each row has as many values as there are classes, and there are
-/// exactly `rows` of them.
-pub(crate) fn pass<V: RowVisitor>(
+/// exactly as many `rows`.
+pub(crate) fn read<V: RowVisitor>(
     source: &dyn Probabilities,
+    rows: Range<usize>,
     visitor: &mut V,
 ) -> Result<(), Error> {
-    let (promised, classes) = (source.rows(), source.classes());
-    let mut found = 0;
-    source.visit(&mut |block| {
+    let (promised, classes) = (rows.end, source.classes());
+    let first = rows.start;
+    let mut found = first;
+    source.visit(rows, &mut |block| {
         if classes == 0 || !block.len().is_multiple_of(classes) {
             return Err(Error::Ragged { values: block.len(), classes });
         }
-        let first = found;
+        let start = found;
         found += block.len() / classes;
         if found > promised {
             return Err(Error::RowCount { found, promised });
         }
         match block {
-            Rows::Single(values) => each_row(visitor, first, values, classes),
-            Rows::Double(values) => each_row(visitor, first, values, classes),
+            Rows::Single(values) => each_row(visitor, first, start, values, classes),
+            Rows::Double(values) => each_row(visitor, first, start, values, classes),
         }
     })?;
     if found == promised { Ok(()) } else { Err(Error::RowCount { found, promised }) }
@@ -145,11 +160,39 @@ pub(crate) fn pass<V: RowVisitor>(
 fn each_row<V: RowVisitor, T: Value>(
     visitor: &mut V,
     first: usize,
+    start: usize,
     values: &[T],
     classes: usize,
 ) -> Result<(), Error> {
-    for (offset, row) in values.chunks_exact(classes).enumerate() {
-        visitor.row(first + offset, row)?;
+    for (row, values) in (start..).zip(values.chunks_exact(classes)) {
+        visitor.row(At { row, nth: row - first }, values)?;
     }
     Ok(())
+}
+
+/// Reads all rows once, in pieces of `length` rows: the first by the first visitor and so on, each
+/// on a thread of its own. The error that is returned is that of the first row that has one.
+pub(crate) fn read_pieces<V: RowVisitor + Send>(
+    source: &dyn Probabilities,
+    length: usize,
+    visitors: &mut [V],
+) -> Result<(), Error> {
+    let rows = source.rows();
+    let work = |(nth, visitor): (usize, &mut V)| {
+        let start = rows.min(nth * length);
+        read(source, start..rows.min(start + length), visitor)
+    };
+    let mut pieces = visitors.iter_mut().enumerate();
+    let Some(first) = pieces.next() else {
+        return Ok(());
+    };
+    std::thread::scope(|scope| {
+        let others: Vec<_> = pieces.map(|piece| scope.spawn(|| work(piece))).collect();
+        let mut outcome = work(first);
+        for other in others {
+            let other = other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            outcome = outcome.and(other);
+        }
+        outcome
+    })
 }

@@ -1,9 +1,11 @@
 //! Probabilities that were rounded on their way (to float16, to four digits) sum to 1 again.
 
+use std::ops::Range;
+
 use crate::Error;
 use crate::dataset::{fixed_point, from_fixed_point};
 use crate::kernel::{Value, sum_and_min};
-use crate::probabilities::{Probabilities, RowVisitor, Rows, Visitor, pass};
+use crate::probabilities::{At, Probabilities, RowVisitor, Rows, Visitor, read};
 
 /// Rows whose sum is further from 1 are refused.
 pub const SUM_TOLERANCE: f64 = 1e-3;
@@ -36,9 +38,9 @@ impl Probabilities for Renormalized<'_> {
         self.source.classes()
     }
 
-    fn visit(&self, visitor: &mut Visitor<'_>) -> Result<(), Error> {
+    fn visit(&self, rows: Range<usize>, visitor: &mut Visitor<'_>) -> Result<(), Error> {
         let mut buffer = Buffer { values: Vec::new(), visitor };
-        pass(self.source, &mut buffer)?;
+        read(self.source, rows, &mut buffer)?;
         buffer.flush()
     }
 }
@@ -57,7 +59,7 @@ impl Buffer<'_, '_> {
 }
 
 impl RowVisitor for Buffer<'_, '_> {
-    fn row<T: Value>(&mut self, _row: usize, values: &[T]) -> Result<(), Error> {
+    fn row<T: Value>(&mut self, _: At, values: &[T]) -> Result<(), Error> {
         let (sum, min) = sum_and_min(values);
         let off = (sum - 1.0).abs();
         let divisor = if off > SUM_EXACT && off <= SUM_TOLERANCE && min >= 0.0 {

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::dataset::{Dataset, label_of};
 use crate::kernel::{Standing, Value};
-use crate::probabilities::RowVisitor;
+use crate::probabilities::{At, RowVisitor};
 
 /// Keeps quotients and logarithms finite.
 const SMALL: f64 = 1e-6;
@@ -85,10 +85,11 @@ impl Dataset<'_> {
             }
             (_, true) => return Err(Error::CannotAdjust),
         };
-        let scores = vec![f64::NAN; self.rows()];
-        let mut scoring = Scoring { labels: self.labels, scorer, scores };
-        self.pass(&mut scoring)?;
-        Ok(scoring.scores)
+        let mut scores = vec![f64::NAN; self.rows()];
+        let pieces = scores.chunks_mut(self.piece_rows());
+        let scoring = |scores| Scoring { labels: self.labels, scorer: &scorer, scores };
+        self.pass(&mut pieces.map(scoring).collect::<Vec<_>>())?;
+        Ok(scores)
     }
 
     /// Returns what is added to the probability of each class to adjust it.
@@ -116,14 +117,14 @@ enum Scorer {
 
 struct Scoring<'a> {
     labels: &'a [u32],
-    scorer: Scorer,
-    scores: Vec<f64>,
+    scorer: &'a Scorer,
+    scores: &'a mut [f64],
 }
 
 impl RowVisitor for Scoring<'_> {
-    fn row<T: Value>(&mut self, row: usize, values: &[T]) -> Result<(), Error> {
-        if let Some(label) = label_of(self.labels, row) {
-            self.scores[row] = self.scorer.score(values, label);
+    fn row<T: Value>(&mut self, at: At, values: &[T]) -> Result<(), Error> {
+        if let Some(label) = label_of(self.labels, at.row) {
+            self.scores[at.nth] = self.scorer.score(values, label);
         }
         Ok(())
     }

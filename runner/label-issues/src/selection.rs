@@ -2,16 +2,21 @@
 //! which rows arrive does not matter.
 
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
 
 use crate::rank::TieBreak;
 
 /// Keeps the `capacity` lowest of the rows it is offered.
+///
+/// Rows gather until there are twice as many as wanted, then the higher half goes: cheaper than
+/// a heap, which would move a few rows for each one that is taken.
+#[derive(Clone)]
 pub(crate) struct Selection {
     capacity: usize,
-    highest_first: BinaryHeap<Entry>,
+    bound: f64,
+    entries: Vec<Entry>,
 }
 
+#[derive(Clone)]
 struct Entry {
     value: f64,
     key: u32,
@@ -20,34 +25,45 @@ struct Entry {
 
 impl Selection {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, highest_first: BinaryHeap::with_capacity(capacity) }
+        let bound = if capacity == 0 { f64::NEG_INFINITY } else { f64::INFINITY };
+        Self { capacity, bound, entries: Vec::new() }
     }
 
     /// Returns the highest value that may still be taken.
     pub(crate) fn bound(&self) -> f64 {
-        if self.capacity == 0 {
-            return f64::NEG_INFINITY;
-        }
-        if self.highest_first.len() < self.capacity {
-            return f64::INFINITY;
-        }
-        self.highest_first.peek().map_or(f64::INFINITY, |entry| entry.value)
+        self.bound
     }
 
     pub(crate) fn offer(&mut self, value: f64, row: usize, ties: TieBreak<'_>) {
-        // Adding zero turns -0 into 0. Rows are known to fit.
-        let entry = Entry { value: value + 0.0, key: ties.key(row), row: row as u32 };
-        if self.highest_first.len() < self.capacity {
-            self.highest_first.push(entry);
-        } else if let Some(mut highest) = self.highest_first.peek_mut()
-            && entry < *highest
-        {
-            *highest = entry;
+        if value <= self.bound {
+            // Adding zero turns -0 into 0. Rows are known to fit.
+            self.entries.push(Entry { value: value + 0.0, key: ties.key(row), row: row as u32 });
+            if self.entries.len() >= self.capacity.saturating_mul(2) {
+                self.shrink();
+            }
         }
     }
 
-    pub(crate) fn rows(&self) -> impl Iterator<Item = usize> {
-        self.highest_first.iter().map(|entry| entry.row as usize)
+    fn shrink(&mut self) {
+        if let Some(last) = self.capacity.checked_sub(1)
+            && last < self.entries.len()
+        {
+            let (_, highest, _) = self.entries.select_nth_unstable(last);
+            self.bound = highest.value;
+            self.entries.truncate(self.capacity);
+        }
+    }
+
+    /// Returns what both have selected together, of the rows of both.
+    pub(crate) fn join(mut self, other: Self) -> Self {
+        self.entries.extend(other.entries);
+        self.shrink();
+        self
+    }
+
+    pub(crate) fn into_rows(mut self) -> impl Iterator<Item = usize> {
+        self.shrink();
+        self.entries.into_iter().map(|entry| entry.row as usize)
     }
 }
 

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use engine::{Artifact, Inputs, Node, NodeError, Outputs, RunContext};
 use label_issues::{
     Collision, Dataset, Error as IssueError, Evidence, FilterBy, FilterOptions, MISSING,
-    Probabilities, Renormalized, ScoreMethod, ScoreOptions, TieBreak, class_overlaps,
-    class_summaries, estimate_joint,
+    Renormalized, ScoreMethod, ScoreOptions, TieBreak, class_overlaps, class_summaries,
+    estimate_joint,
 };
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
 use polars::prelude::*;
@@ -193,7 +193,7 @@ fn issue_error(error: IssueError) -> NodeError {
 }
 
 impl Node for IssuesNode {
-    fn run(&self, _: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
+    fn run(&self, context: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
         let frame = inputs.frame("input")?;
         let ids = strings(frame, "record_id")?;
         let probabilities = FrameProbabilities::new(inputs.frame("probabilities")?, ids)?;
@@ -215,13 +215,12 @@ impl Node for IssuesNode {
                 class.filter(|_| text_valid(row)).unwrap_or(MISSING)
             })
             .collect();
-        let mut source: &dyn Probabilities = &probabilities;
-        let mut dataset = Dataset::new(source, &labels).map_err(issue_error)?;
+        let dataset = |source| Dataset::on_threads(source, &labels, context.threads);
         let renormalized = Renormalized::new(&probabilities);
-        if dataset.uneven_rows() > 0 {
-            source = &renormalized;
-            dataset = Dataset::new(source, &labels).map_err(issue_error)?;
-        }
+        let dataset = match dataset(&probabilities).map_err(issue_error)? {
+            uneven if uneven.uneven_rows() > 0 => dataset(&renormalized).map_err(issue_error)?,
+            even => even,
+        };
         let collision = if self.params.paper { Collision::Paper } else { Collision::Cleanlab };
         let evidence = dataset.evidence(collision).map_err(issue_error)?;
         let keys = id_order(ids);
@@ -236,8 +235,7 @@ impl Node for IssuesNode {
         let (mut quality, weighed) = match self.params.scores() {
             Some(options) => (dataset.label_quality_scores(&options).map_err(issue_error)?, None),
             None => {
-                let mut found =
-                    noise::weigh(frame, &class_of, source, &labels, &evidence, &dataset)?;
+                let mut found = noise::weigh(frame, &class_of, &labels, &evidence, &dataset)?;
                 (std::mem::take(&mut found.now.quality), Some(found))
             }
         };

@@ -1,5 +1,8 @@
 //! Bad input is refused with the row named, and odd input does not panic.
 
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::support::Random;
 use label_issues::{
     Collision, Dataset, Dense, Error, FilterBy, FilterOptions, MISSING, Probabilities, Rows,
@@ -97,7 +100,7 @@ fn rows_without_a_score_are_not_ranked() {
 /// Says one thing and gives another, and never the same twice.
 struct Liar {
     blocks: Vec<Vec<f32>>,
-    visits: std::cell::Cell<usize>,
+    visits: AtomicUsize,
 }
 
 impl Probabilities for Liar {
@@ -109,8 +112,8 @@ impl Probabilities for Liar {
         2
     }
 
-    fn visit(&self, visitor: &mut Visitor<'_>) -> Result<(), Error> {
-        let visit = self.visits.replace(self.visits.get() + 1);
+    fn visit(&self, _: Range<usize>, visitor: &mut Visitor<'_>) -> Result<(), Error> {
+        let visit = self.visits.fetch_add(1, Ordering::Relaxed);
         visitor(Rows::Single(&self.blocks[visit.min(self.blocks.len() - 1)]))
     }
 }
@@ -124,7 +127,7 @@ fn a_source_that_changes_is_refused_or_survived() {
         let dataset = Dataset::new(&liar, &[0, 1]).unwrap();
         assert_eq!(dataset.evidence(Collision::Cleanlab).is_ok(), same_shape);
         assert_eq!(dataset.predictions().is_ok(), same_shape);
-        liar.visits.set(0);
+        liar.visits.store(0, Ordering::Relaxed);
         let evidence = dataset.evidence(Collision::Paper).unwrap();
         for filter_by in FilterBy::ALL {
             let options = FilterOptions { filter_by, ..FilterOptions::default() };

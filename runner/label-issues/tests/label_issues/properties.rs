@@ -1,10 +1,10 @@
-//! What must not change an answer: the size of batches, the order of rows, the order of classes,
-//! the precision in which equal numbers are stored.
+//! What must not change an answer: the size of batches, the number of threads, the order of rows,
+//! the order of classes, the precision in which equal numbers are stored.
 
 use crate::support::{Random, Sample, assert_close};
 use label_issues::{
-    Collision, Dataset, Dense, EntropyMode, Probabilities, Renormalized, ScoreMethod, ScoreOptions,
-    TieBreak, rank,
+    Collision, Dataset, Dense, EntropyMode, Error, Probabilities, Renormalized, ScoreMethod,
+    ScoreOptions, TieBreak, rank,
 };
 
 const BOTH: [Collision; 2] = [Collision::Cleanlab, Collision::Paper];
@@ -19,6 +19,45 @@ fn batch_size_changes_nothing() {
         for batch_rows in [0, 1, 2, 7, 64] {
             assert_eq!(sample.flags(batch_rows, collision), whole, "round {round}");
             assert_eq!(scores(&sample, batch_rows), scores(&sample, usize::MAX));
+        }
+    }
+}
+
+#[test]
+fn number_of_threads_changes_nothing() {
+    let mut random = Random(6);
+    for round in 0..4 {
+        let sample = Sample::random(&mut random, [0, 20][round % 2]);
+        // As many rows as are worth several threads, many of them equal.
+        let many: Vec<usize> = (0..20_000).map(|row| row % sample.labels.len()).collect();
+        let mut sample = sample.with_rows(&many);
+        sample.keys = (0..20_000).rev().collect();
+        let dense = Dense::new(&sample.values[..], sample.classes).unwrap().with_batch_rows(999);
+        let answers = |threads: usize| {
+            let dataset = Dataset::on_threads(&dense, &sample.labels, threads).unwrap();
+            let predictions = dataset.predictions().unwrap();
+            let likely: Vec<u64> = predictions.probabilities.iter().map(|p| p.to_bits()).collect();
+            let lanes = [dataset.strict_issues(0.5), dataset.adaptive_issues()].map(Result::unwrap);
+            let flags = BOTH.map(|collision| sample.flags_of(&dataset, collision));
+            (flags, scores_of(&dataset), lanes, predictions.classes, likely)
+        };
+        let one = answers(1);
+        for threads in [0, 2, 3, 64] {
+            assert!(answers(threads) == one, "round {round}, {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn the_first_bad_row_is_named_on_any_number_of_threads() {
+    let mut values = vec![0.5; 40_000];
+    let labels = vec![0; 20_000];
+    for bad in [15_000, 12_345, 7] {
+        values[2 * bad] = f64::NAN;
+        for threads in [1, 2, 4] {
+            let dense = Dense::new(&values[..], 2).unwrap();
+            let error = Dataset::on_threads(&dense, &labels, threads).err().unwrap();
+            assert!(matches!(error, Error::Probability { row, .. } if row == bad), "{error}");
         }
     }
 }
@@ -87,7 +126,8 @@ fn precision_of_storage_changes_nothing() {
         let single: Vec<f32> = sample.values.iter().map(|value| *value as f32).collect();
         sample.values = single.iter().map(|value| f64::from(*value)).collect();
         let dense = Dense::new(&single[..], sample.classes).unwrap().with_batch_rows(13);
-        assert_eq!(sample.flags_of(&dense, BOTH[round % 2]), sample.flags(13, BOTH[round % 2]));
+        let dataset = Dataset::new(&dense, &sample.labels).unwrap();
+        assert_eq!(sample.flags_of(&dataset, BOTH[round % 2]), sample.flags(13, BOTH[round % 2]));
     }
 }
 
@@ -104,7 +144,7 @@ fn rounded_probabilities_sum_to_one_again() {
         let exact = Renormalized::new(&renormalized);
         let mut rows = Vec::new();
         exact
-            .visit(&mut |block| {
+            .visit(0..exact.rows(), &mut |block| {
                 if let label_issues::Rows::Double(values) = block {
                     rows.extend_from_slice(values);
                 }
@@ -120,7 +160,10 @@ fn rounded_probabilities_sum_to_one_again() {
 /// Returns the bits of every score.
 fn scores(sample: &Sample, batch_rows: usize) -> Vec<Vec<u64>> {
     let dense = Dense::new(&sample.values[..], sample.classes).unwrap().with_batch_rows(batch_rows);
-    let dataset = Dataset::new(&dense, &sample.labels).unwrap();
+    scores_of(&Dataset::new(&dense, &sample.labels).unwrap())
+}
+
+fn scores_of(dataset: &Dataset<'_>) -> Vec<Vec<u64>> {
     let mut all = Vec::new();
     for method in ScoreMethod::ALL {
         for adjust_pred_probs in [false, true] {

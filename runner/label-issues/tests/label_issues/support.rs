@@ -88,12 +88,11 @@ impl Sample {
 
     pub fn flags(&self, batch_rows: usize, collision: Collision) -> Vec<Vec<bool>> {
         let dense = Dense::new(&self.values[..], self.classes).unwrap().with_batch_rows(batch_rows);
-        self.flags_of(&dense, collision)
+        self.flags_of(&Dataset::new(&dense, &self.labels).unwrap(), collision)
     }
 
     /// Returns the flags of every filter with a few options.
-    pub fn flags_of(&self, dense: &Dense<'_>, collision: Collision) -> Vec<Vec<bool>> {
-        let dataset = Dataset::new(dense, &self.labels).unwrap();
+    pub fn flags_of(&self, dataset: &Dataset<'_>, collision: Collision) -> Vec<Vec<bool>> {
         let evidence = dataset.evidence(collision).unwrap();
         let options = all_options(TieBreak::Keys(&self.keys));
         options.iter().map(|options| evidence.find_label_issues(options).unwrap()).collect()

@@ -1,5 +1,7 @@
 //! Probabilities of a frame, a column for each class, read row by row in the order of other records.
 
+use std::ops::Range;
+
 use engine::NodeError;
 use label_issues::{Error, MISSING, Probabilities, Rows, Visitor};
 use polars::prelude::*;
@@ -105,17 +107,18 @@ impl FrameProbabilities {
         ]
     }
 
-    /// Hands out rows of these columns, a block at a time.
+    /// Hands out some rows of these columns, a block at a time.
     fn visit_columns<T: Copy + Default>(
         &self,
         columns: &[&[T]],
+        rows: Range<usize>,
         hand_out: &mut dyn FnMut(&[T]) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let width = columns.len();
         let block_rows = (BLOCK_CELLS / width.max(1)).max(1);
         let mut block = vec![T::default(); block_rows * width];
-        for start in (0..self.rows.len()).step_by(block_rows) {
-            let rows = start..self.rows.len().min(start + block_rows);
+        for start in rows.clone().step_by(block_rows) {
+            let rows = start..rows.end.min(start + block_rows);
             let block = &mut block[..rows.len() * width];
             for (class, values) in columns.iter().enumerate() {
                 let cells = block.iter_mut().skip(class).step_by(width);
@@ -144,18 +147,18 @@ impl Probabilities for FrameProbabilities {
         self.names.len()
     }
 
-    fn visit(&self, visitor: &mut Visitor<'_>) -> Result<(), Error> {
+    fn visit(&self, rows: Range<usize>, visitor: &mut Visitor<'_>) -> Result<(), Error> {
         let broken = |error: PolarsError| Error::Source(Box::new(error));
         match &self.columns {
             Columns::Single(columns) => {
                 let slices = columns.iter().map(ChunkedArray::cont_slice);
                 let slices = slices.collect::<Result<Vec<_>, _>>().map_err(broken)?;
-                self.visit_columns(&slices, &mut |block| visitor(Rows::Single(block)))
+                self.visit_columns(&slices, rows, &mut |block| visitor(Rows::Single(block)))
             }
             Columns::Double(columns) => {
                 let slices = columns.iter().map(ChunkedArray::cont_slice);
                 let slices = slices.collect::<Result<Vec<_>, _>>().map_err(broken)?;
-                self.visit_columns(&slices, &mut |block| visitor(Rows::Double(block)))
+                self.visit_columns(&slices, rows, &mut |block| visitor(Rows::Double(block)))
             }
         }
     }
@@ -188,7 +191,7 @@ mod tests {
             }
             Ok(())
         };
-        probabilities.visit(&mut take).unwrap();
+        probabilities.visit(0..probabilities.rows(), &mut take).unwrap();
         all
     }
 

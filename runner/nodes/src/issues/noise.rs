@@ -2,9 +2,7 @@
 //! classes that predictions and decisions so far show.
 
 use engine::NodeError;
-use label_issues::{
-    Collision, Dataset, Evidence, MISSING, NoiseRates, Posteriors, Probabilities, SquareMatrix,
-};
+use label_issues::{Collision, Dataset, Evidence, MISSING, NoiseRates, Posteriors, SquareMatrix};
 use plan::Schema;
 use polars::prelude::DataFrame;
 
@@ -34,7 +32,6 @@ pub(super) struct Weighed {
 pub(super) fn weigh(
     frame: &DataFrame,
     class_of: &dyn Fn(&str) -> Option<u32>,
-    probabilities: &dyn Probabilities,
     labels: &[u32],
     evidence: &Evidence<'_>,
     dataset: &Dataset<'_>,
@@ -54,7 +51,7 @@ pub(super) fn weigh(
     }
     let is_labelled = |labels: &[u32]| labels.iter().any(|label| *label != MISSING);
     let mut joint = if is_labelled(&open) {
-        let unverified = Dataset::new(probabilities, &open).map_err(issue_error)?;
+        let unverified = dataset.with_labels(&open).map_err(issue_error)?;
         let guesses = unverified.evidence(Collision::Cleanlab).map_err(issue_error)?;
         guesses.confident_joint().clone()
     } else {
@@ -68,7 +65,7 @@ pub(super) fn weigh(
     let rates = NoiseRates::estimate(&joint).map_err(issue_error)?;
     let now = dataset.label_posteriors(&rates).map_err(issue_error)?;
     let mut original = if is_labelled(&originals) {
-        let before = Dataset::new(probabilities, &originals).map_err(issue_error)?;
+        let before = dataset.with_labels(&originals).map_err(issue_error)?;
         before.label_posteriors(&rates).map_err(issue_error)?.quality
     } else {
         vec![f64::NAN; labels.len()]
@@ -141,7 +138,7 @@ mod tests {
         let probabilities = Dense::new(&values[..], 3).unwrap();
         let dataset = Dataset::new(&probabilities, &numbers).unwrap();
         let evidence = dataset.evidence(Collision::Cleanlab).unwrap();
-        let found = weigh(&frame, &class_of, &probabilities, &numbers, &evidence, &dataset);
+        let found = weigh(&frame, &class_of, &numbers, &evidence, &dataset);
         found.unwrap().now.quality[9]
     }
 
