@@ -54,7 +54,7 @@ pub(crate) struct Ascent<'a> {
     pub weights: Vec<Lanes>,
     pub bias: Vec<Lanes>,
     /// Lanes of dual vectors: all of them, or as many as there are slots.
-    duals: Vec<Lanes>,
+    pub duals: Vec<Lanes>,
     /// Which lanes a slot holds, plus one; 0 when free. Empty when every row has all lanes.
     owners: Vec<u32>,
     /// Rows that the next pass leaves out.
@@ -90,9 +90,16 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Ascent<'a> {
-    pub fn new(rows: Rows<'a>, features: usize, classes: usize, strength: Strength) -> Ascent<'a> {
+    /// Starts from nothing; what is in `duals` is written over.
+    pub fn new(
+        rows: Rows<'a>,
+        features: usize,
+        classes: usize,
+        strength: Strength,
+        duals: Vec<Lanes>,
+    ) -> Ascent<'a> {
         let held = (MOST_DUALS / rows.labels.len().max(1)).max(FEW_LANES);
-        Ascent::with_slots(rows, features, classes, strength, held)
+        Ascent::with_slots(rows, features, classes, strength, held, duals)
     }
 
     fn with_slots(
@@ -101,16 +108,19 @@ impl<'a> Ascent<'a> {
         classes: usize,
         strength: Strength,
         held: usize,
+        mut duals: Vec<Lanes>,
     ) -> Ascent<'a> {
         let width = lanes_for(classes);
         let count = rows.labels.len();
         let held = held.min(width);
         let full = held == width;
+        duals.clear();
+        duals.resize(count * held, ZERO);
         Ascent {
             rows,
             weights: vec![ZERO; features * width],
             bias: vec![ZERO; width],
-            duals: vec![ZERO; count * held],
+            duals,
             owners: vec![0; if full { 0 } else { count * held }],
             settled: vec![false; count],
             logits: vec![ZERO; width],
@@ -390,7 +400,9 @@ mod tests {
     }
 
     fn walk<'a>(rows: Rows<'a>, classes: usize, held: usize, wide: bool) -> Ascent<'a> {
-        let mut ascent = Ascent::with_slots(rows, 20, classes, STRENGTH, held);
+        // What an earlier fold left.
+        let spent = vec![Lanes([f32::NAN; LANES]); 11];
+        let mut ascent = Ascent::with_slots(rows, 20, classes, STRENGTH, held, spent);
         for _ in 0..8 {
             let steps = Steps { ascent: &mut ascent, rows: 0..rows.labels.len() };
             if wide { run_wide(steps) } else { steps.run() }
@@ -464,7 +476,7 @@ mod tests {
         let wrong: Vec<usize> = (0..1000).filter(|&row| labels[row] != right[row]).collect();
         let pull = |doubt: f32| {
             let rows = Rows { vectors: &vectors, labels: &labels, weights: &weights };
-            let mut ascent = Ascent::new(rows, 20, 4, Strength { c: 2.0, doubt });
+            let mut ascent = Ascent::new(rows, 20, 4, Strength { c: 2.0, doubt }, Vec::new());
             (0..8).for_each(|_| Steps { ascent: &mut ascent, rows: 0..1000 }.run());
             let own = |&row: &usize| ascent.duals[row].0[labels[row] as usize];
             wrong.iter().map(own).sum::<f32>() / wrong.len() as f32

@@ -18,7 +18,7 @@ use plugin_sdk::{Context, Error, Training};
 
 use crate::ascent::{Ascent, HeldOut, Rows, Steps, Strength};
 use crate::params::{ClassWeight, Learning};
-use crate::vectors::Weighting;
+use crate::vectors::{Vectors, Weighting};
 
 /// Rows between two looks at the cancel flag.
 const ROWS_PER_CHECK: usize = 8192;
@@ -42,22 +42,32 @@ pub(crate) struct Trained {
     pub held_out_weights: Vec<f32>,
 }
 
+/// What training needs while it is on.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    vectors: Vectors,
+    duals: Vec<Lanes>,
+}
+
 /// Fits weights on the training rows.
 pub(crate) fn train(
     source: &Source<'_>,
     training: &Training<'_>,
     learning: &Learning,
+    buffers: &mut Buffers,
     context: &Context<'_>,
 ) -> Result<Trained, Error> {
     let order = shuffled(training.rows.len(), training.seed);
     let walked: Vec<u32> = order.iter().map(|&at| training.rows[at as usize]).collect();
-    let vectors = source.weighting.vectors(source.counts, &walked);
-    let weights = row_weights(training, learning);
-    let weights: Vec<f32> = order.iter().map(|&at| weights[at as usize]).collect();
+    let Buffers { vectors, duals } = buffers;
+    source.weighting.vectors(source.counts, &walked, vectors);
+    let row_weights = row_weights(training, learning);
+    let row_weights: Vec<f32> = order.iter().map(|&at| row_weights[at as usize]).collect();
     let labels: Vec<u32> = order.iter().map(|&at| training.labels[at as usize]).collect();
-    let rows = Rows { vectors: &vectors, labels: &labels, weights: &weights };
+    let rows = Rows { vectors, labels: &labels, weights: &row_weights };
     let strength = Strength { c: learning.c, doubt: learning.doubt };
-    let mut ascent = Ascent::new(rows, source.features, training.class_count, strength);
+    let duals = std::mem::take(duals);
+    let mut ascent = Ascent::new(rows, source.features, training.class_count, strength, duals);
     for epoch in 0..learning.epochs {
         for start in (0..order.len()).step_by(ROWS_PER_CHECK) {
             context.check()?;
@@ -69,12 +79,14 @@ pub(crate) fn train(
     }
     let count = sample_size(training.class_count).min(order.len());
     let held_out = run_wide(HeldOut { ascent: &ascent, count });
+    let Ascent { weights, bias, duals, .. } = ascent;
+    buffers.duals = duals;
     Ok(Trained {
-        weights: ascent.weights,
-        bias: ascent.bias,
+        weights,
+        bias,
         held_out,
         held_out_labels: labels[..count].to_vec(),
-        held_out_weights: weights[..count].to_vec(),
+        held_out_weights: row_weights[..count].to_vec(),
     })
 }
 

@@ -76,17 +76,16 @@ impl Weighting {
         (Weighting::new(features, learning.sublinear_tf), Kept { features: kept, idf })
     }
 
-    /// Returns the vectors of some rows.
-    pub fn vectors(&self, corpus: &Counts, rows: &[u32]) -> Vectors {
-        let mut vectors = Vectors::default();
+    /// Puts the vectors of some rows in place of what is in `vectors`.
+    pub fn vectors(&self, corpus: &Counts, rows: &[u32], vectors: &mut Vectors) {
+        vectors.clear();
         // What is left out of rows is little; growing would copy all entries several times.
         vectors.entries.reserve_exact(rows.iter().map(|&row| corpus.row(row).0.len()).sum());
         vectors.ends.reserve_exact(rows.len());
         for (position, &row) in rows.iter().enumerate() {
             corpus.prefetch(rows, position);
-            self.push_row(corpus, row, &mut vectors);
+            self.push_row(corpus, row, vectors);
         }
-        vectors
     }
 
     /// Appends the vector of a row: feature numbers and values with a Euclidean norm of 1.

@@ -15,7 +15,7 @@ use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::columns::{STRING, floats, frame_port, rows_by_id, string_column, strings};
+use crate::columns::{STRING, floats, frame_port, rows_of, string_column, strings};
 use crate::gold::{self, Accuracy};
 use crate::kind::{Kind, Making};
 
@@ -123,8 +123,9 @@ impl Votes {
         let classes: Vec<String> = columns.iter().map(|c| c.name().to_string()).collect();
         let class_of: HashMap<&str, u32> =
             classes.iter().enumerate().map(|(n, name)| (name.as_str(), n as u32)).collect();
-        let row_of = rows_by_id(strings(probabilities, "record_id")?);
         let ids = strings(input, "record_id")?;
+        let voted: PlHashSet<&str> = ids.iter().flatten().collect();
+        let row_of = rows_of(strings(probabilities, "record_id")?, &voted);
         let by = strings(input, "reviewed_by")?;
         let labels = strings(input, "label")?;
         let reviewers: BTreeSet<&str> = by.iter().flatten().collect();

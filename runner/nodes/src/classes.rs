@@ -5,7 +5,7 @@ use engine::NodeError;
 use plan::Taxonomy;
 use polars::prelude::DataFrame;
 
-use crate::columns::{booleans, strings};
+use crate::columns::{booleans, distinct, strings};
 
 /// The classes of an audit, sorted by name, and the class of each usable record.
 pub(crate) struct Classes {
@@ -31,7 +31,7 @@ impl Classes {
                 label.filter(|label| text_valid && taxonomy.is_none_or(|t| t.contains(label)))
             })
             .collect();
-        let names: std::collections::BTreeSet<&str> = usable.iter().copied().flatten().collect();
+        let names = distinct(usable.iter().copied().flatten());
         let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
         if names.len() < 2 {
             let message = match names.first() {

@@ -1,7 +1,5 @@
 //! Columns by name and type, with the messages a missing one deserves; and small builders.
 
-use std::collections::HashMap;
-
 use engine::NodeError;
 use plan::{Accepts, ColumnType, InputPort};
 use polars::prelude::*;
@@ -82,8 +80,28 @@ pub(crate) fn float_column(name: &str, values: impl IntoIterator<Item = f64>) ->
 }
 
 /// The row of each id; the last where one comes twice.
-pub(crate) fn rows_by_id(ids: &StringChunked) -> HashMap<&str, usize> {
+pub(crate) fn rows_by_id(ids: &StringChunked) -> PlHashMap<&str, usize> {
     ids.iter().enumerate().map(|(row, id)| (id.unwrap_or_default(), row)).collect()
+}
+
+/// The rows of a few ids; the last where one comes twice.
+pub(crate) fn rows_of<'a>(
+    ids: &'a StringChunked,
+    wanted: &PlHashSet<&str>,
+) -> PlHashMap<&'a str, usize> {
+    if wanted.is_empty() {
+        return PlHashMap::default();
+    }
+    let known = ids.iter().enumerate().filter_map(|(row, id)| Some((id?, row)));
+    known.filter(|(id, _)| wanted.contains(id)).collect()
+}
+
+/// Each text once, in order. There are few, so that finding them comes before sorting them.
+pub(crate) fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let found: PlHashSet<&str> = texts.collect();
+    let mut found: Vec<&str> = found.into_iter().collect();
+    found.sort_unstable();
+    found
 }
 
 /// A frame of these columns, all of one length.

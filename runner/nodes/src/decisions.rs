@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, HashMap};
 use engine::NodeError;
 use label_issues::{Acceptance, Count, Judged};
 use plan::ColumnType;
-use polars::prelude::DataFrame;
+use polars::prelude::{DataFrame, PlHashSet};
 
-use crate::columns::{FLOAT, STRING, booleans, floats, named, strings};
+use crate::columns::{FLOAT, STRING, booleans, floats, named, rows_of, strings};
 use crate::proposals::Proposals;
 
 /// Columns of a `corrections` node that learning needs.
@@ -79,7 +79,7 @@ impl Learnt {
         let wrong = booleans(decisions, "given_is_wrong")?;
         let lanes = strings(decisions, "lane")?;
         let ids = strings(decisions, "record_id")?;
-        let weighed = original_qualities(records)?;
+        let weighed = original_qualities(records, &ids.iter().flatten().collect())?;
         let mut learnt = Learnt {
             acceptance: Acceptance::fit(&[]),
             pairs: BTreeMap::new(),
@@ -132,12 +132,15 @@ impl Learnt {
     }
 }
 
-/// What an `issues` node says now of the labels that records came with, where it does.
-fn original_qualities(records: &DataFrame) -> Result<Option<HashMap<&str, f64>>, NodeError> {
+/// What an `issues` node says now of the labels that some records came with, where it does.
+fn original_qualities<'a>(
+    records: &'a DataFrame,
+    wanted: &PlHashSet<&str>,
+) -> Result<Option<HashMap<&'a str, f64>>, NodeError> {
     if records.column(ORIGINAL_QUALITY).is_err() {
         return Ok(None);
     }
     let ids = strings(records, "record_id")?;
     let quality = floats(records, ORIGINAL_QUALITY)?;
-    Ok(Some(ids.iter().map(Option::unwrap_or_default).zip(quality).collect()))
+    Ok(Some(rows_of(ids, wanted).into_iter().map(|(id, row)| (id, quality[row])).collect()))
 }

@@ -4,7 +4,7 @@
 //! with decisions. What a round's queue held besides the control rows is known from these, so a
 //! round that is reviewed in part counts as what it is.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use engine::{Inputs, Node, NodeError, Outputs, RunContext};
 use label_issues::{Cohort, Count, Interval, Outlook, Stratum, outlook};
@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::columns::{
-    FLOAT, INTEGER, STRING, booleans, frame_port, integers, named, string_column, strings,
+    FLOAT, INTEGER, STRING, booleans, frame_port, integers, named, rows_of, string_column, strings,
 };
 use crate::decisions::{self, LEARNT_FROM, Learnt};
 use crate::gold::{self, Accuracy, Share};
@@ -132,12 +132,9 @@ fn verified<'a>(
     let in_question = asked_about(input);
     let decided = strings(decisions, "record_id")?;
     // Decisions are few beside the records.
-    let wanted: HashSet<&str> = decided.iter().flatten().collect();
-    let known: HashMap<&str, bool> = ids
-        .iter()
-        .zip(in_question)
-        .filter_map(|(id, asked)| Some((id.filter(|id| wanted.contains(id))?, asked)))
-        .collect();
+    let wanted: PlHashSet<&str> = decided.iter().flatten().collect();
+    let known = rows_of(ids, &wanted);
+    let asked = |id: &str| known.get(id).is_some_and(|row| in_question[*row]);
     let words = strings(decisions, "review_decision")?;
     let originals = strings(decisions, "original_label")?;
     let finals = strings(decisions, "final_label")?;
@@ -153,7 +150,7 @@ fn verified<'a>(
     let mut all = Vec::new();
     for row in 0..decisions.height() {
         let word = words.get(row).unwrap_or_default();
-        if word == "unsure" || known.get(decided.get(row).unwrap_or_default()) != Some(&true) {
+        if word == "unsure" || !asked(decided.get(row).unwrap_or_default()) {
             continue;
         }
         let by_chance = control.get(row) == Some(true) && lanes.get(row).is_none();

@@ -140,7 +140,8 @@ struct KfoldNode {
 struct Together<'a> {
     /// The smallest hash of their ids, and the first of their rows.
     order: (Digest, usize),
-    rows: Vec<usize>,
+    /// Each with the first row of the group.
+    rows: &'a [(u32, u32)],
     class: &'a str,
 }
 
@@ -153,14 +154,15 @@ impl Node for KfoldNode {
             return Err(NodeError::input(message).with_hint("lower `k`, or bring more records"));
         }
         let labels = strings(frame, "label")?;
-        let all = self.together(frame, labels)?;
+        let groups = self.groups(frame)?;
+        let all = self.together(&groups, strings(frame, "record_id")?, labels);
         if all.len() < k {
             let message = format!("{} groups cannot be split into {k} folds", all.len());
             return Err(NodeError::input(message)
                 .with_hint("lower `k`, or group by a column with more values"));
         }
         let largest = all.iter().map(|together| together.rows.len()).max().unwrap_or(0);
-        let folds = self.folds(all, frame.height());
+        let folds = self.folds(&all, frame.height());
         let mut table = frame.clone();
         table.with_column(Column::new("fold_id".into(), &folds))?;
         let mut outputs = Outputs::frame(table);
@@ -183,12 +185,8 @@ impl KfoldNode {
         Digest::of(&bytes)
     }
 
-    /// The records by what must stay together, each row once.
-    fn together<'a>(
-        &self,
-        frame: &DataFrame,
-        labels: &'a StringChunked,
-    ) -> Result<Vec<Together<'a>>, NodeError> {
+    /// Every row with the first row of its group, group by group.
+    fn groups(&self, frame: &DataFrame) -> Result<Vec<(u32, u32)>, NodeError> {
         let mut groups = Groups::new(frame.height());
         for (_, name) in self.params.group.iter().flat_map(GroupColumns::names) {
             let column = frame
@@ -203,33 +201,49 @@ impl KfoldNode {
                 }
             }
         }
+        let with_root = |row: usize| (groups.root(row) as u32, row as u32);
+        let mut rows: Vec<(u32, u32)> = (0..frame.height()).map(with_root).collect();
+        rows.sort_unstable();
+        Ok(rows)
+    }
+
+    /// The records by what must stay together, each row once.
+    fn together<'a>(
+        &self,
+        groups: &'a [(u32, u32)],
+        ids: &StringChunked,
+        labels: &'a StringChunked,
+    ) -> Vec<Together<'a>> {
         let labels: Vec<&str> = labels.iter().map(Option::unwrap_or_default).collect();
-        let mut rows_of: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        (0..frame.height()).for_each(|row| rows_of.entry(groups.root(row)).or_default().push(row));
-        let ids = strings(frame, "record_id")?;
         let hashes: Vec<Digest> = ids.iter().map(|id| self.hash(id.unwrap_or(""))).collect();
-        let together = rows_of.into_values().map(|rows| {
-            let order = rows.iter().map(|row| (hashes[*row], *row)).min();
+        let together = groups.chunk_by(|a, b| a.0 == b.0).map(|rows| {
+            let order = rows.iter().map(|(_, row)| (hashes[*row as usize], *row as usize)).min();
             let order = order.expect("a group has a row");
-            let class = if self.params.stratify { most_frequent(&labels, &rows) } else { "" };
+            let class = if self.params.stratify { most_frequent(&labels, rows) } else { "" };
             Together { order, rows, class }
         });
-        Ok(together.collect())
+        together.collect()
     }
 
     /// The fold of each record.
-    fn folds(&self, all: Vec<Together<'_>>, height: usize) -> Vec<u32> {
+    fn folds(&self, all: &[Together<'_>], height: usize) -> Vec<u32> {
         let k = self.params.k as usize;
-        let mut classes: BTreeMap<&str, Vec<Together<'_>>> = BTreeMap::new();
-        for together in all {
-            classes.entry(together.class).or_default().push(together);
+        // With the first bytes of what they are ordered by, which nearly always tell.
+        let mut classes: BTreeMap<&str, Vec<(u64, u32)>> = BTreeMap::new();
+        for (place, together) in (0..).zip(all) {
+            let start = together.order.0.as_bytes().first_chunk().copied().unwrap_or_default();
+            let start = u64::from_be_bytes(start);
+            classes.entry(together.class).or_default().push((start, place));
         }
-        let mut by_fold: Vec<Vec<Together<'_>>> = (0..k).map(|_| Vec::new()).collect();
+        let mut by_fold: Vec<Vec<&Together<'_>>> = (0..k).map(|_| Vec::new()).collect();
         for (class, mut members) in classes {
-            members.sort_unstable_by_key(|together| together.order);
+            let order = |place: u32| all[place as usize].order;
+            members
+                .sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1).cmp(&order(b.1))));
+            let members = members.into_iter().map(|(_, place)| &all[place as usize]);
             // A start of its own for each class, or fold 0 would get every odd one out.
             let start = self.hash(class).as_bytes()[0] as usize;
-            let count: usize = members.iter().map(|together| together.rows.len()).sum();
+            let count: usize = members.clone().map(|together| together.rows.len()).sum();
             let mut before = 0;
             for together in members {
                 let size = together.rows.len();
@@ -241,8 +255,8 @@ impl KfoldNode {
         fill_empty(&mut by_fold);
         let mut folds = vec![0u32; height];
         for (fold, members) in by_fold.iter().enumerate() {
-            for row in members.iter().flat_map(|together| &together.rows) {
-                folds[*row] = fold as u32;
+            for (_, row) in members.iter().flat_map(|together| together.rows) {
+                folds[*row as usize] = fold as u32;
             }
         }
         folds
@@ -272,18 +286,19 @@ impl KfoldNode {
 }
 
 /// The label most of the rows have; the smallest of several.
-fn most_frequent<'a>(labels: &[&'a str], rows: &[usize]) -> &'a str {
-    if let [row] = rows {
-        return labels[*row];
+fn most_frequent<'a>(labels: &[&'a str], rows: &[(u32, u32)]) -> &'a str {
+    let mut labels = rows.iter().map(|(_, row)| labels[*row as usize]);
+    if rows.len() == 1 {
+        return labels.next().unwrap_or_default();
     }
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    rows.iter().for_each(|row| *counts.entry(labels[*row]).or_default() += 1);
+    labels.for_each(|label| *counts.entry(label).or_default() += 1);
     let best = counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(a.0)));
     best.map_or("", |(label, _)| label)
 }
 
 /// Few records can leave a fold with none: it gets the smallest group of the fold with most groups.
-fn fill_empty(by_fold: &mut [Vec<Together<'_>>]) {
+fn fill_empty(by_fold: &mut [Vec<&Together<'_>>]) {
     while let Some(empty) = by_fold.iter().position(Vec::is_empty) {
         let fullest =
             (0..by_fold.len()).max_by_key(|fold| (by_fold[*fold].len(), usize::MAX - fold));
@@ -322,8 +337,9 @@ mod tests {
 
     fn split(frame: &DataFrame, k: u32, group: Option<GroupColumns>) -> Vec<u32> {
         let node = KfoldNode { params: Params { k, stratify: true, seed: 42, group } };
-        let all = node.together(frame, strings(frame, "label").unwrap()).unwrap();
-        node.folds(all, frame.height())
+        let [ids, labels] = ["record_id", "label"].map(|name| strings(frame, name).unwrap());
+        let groups = node.groups(frame).unwrap();
+        node.folds(&node.together(&groups, ids, labels), frame.height())
     }
 
     fn by(column: &str) -> Option<GroupColumns> {

@@ -1,14 +1,13 @@
 //! Why a label is doubted, in words and numbers, for records that lanes, controls or a gold set put
 //! forward: all say it in one sentence, so that it tells a reviewer nothing of where an item is from.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use engine::NodeError;
 use label_issues::{MISSING, class_thresholds, is_confident};
 use polars::prelude::*;
 
-use crate::columns::{booleans, floats, integers, named, strings};
+use crate::columns::{booleans, distinct, floats, integers, named, strings};
 use crate::combine::{AGREEING, MOST_MODELS, VOTE, vote};
 use crate::decisions;
 use crate::proposals::Proposals;
@@ -133,8 +132,7 @@ pub(crate) struct Thresholds<'a> {
 impl<'a> Thresholds<'a> {
     pub fn find(frame: &DataFrame, table: &'a Table<'_>) -> Thresholds<'a> {
         let valid = booleans(frame, "text_valid").ok();
-        let names: BTreeSet<&str> = table.given.iter().flatten().collect();
-        let names: Vec<&str> = names.into_iter().collect();
+        let names = distinct(table.given.iter().flatten());
         let labels: Vec<u32> = table
             .given
             .iter()

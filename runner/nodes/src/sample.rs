@@ -6,7 +6,7 @@
 //! rows are a random draw from what nobody had verified, as `estimate` supposes. Gold rows are drawn
 //! in the same way from records whose label is known, less those that somebody answered.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BinaryHeap, HashSet};
 
 use engine::{Artifact, Digest, Inputs, Node, NodeError, Outputs, RunContext};
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::clean::is_decided;
 use crate::columns::{
-    STRING, booleans, float_column, floats, frame_port, rows_by_id, string_column, strings,
+    STRING, booleans, float_column, floats, frame_port, rows_of, string_column, strings,
 };
 use crate::kind::{Kind, Making};
 use crate::proposals;
@@ -186,22 +186,28 @@ impl SampleNode {
         let verified = |row: usize| is_decided(sources.and_then(|sources| sources.get(row)));
         let by = self.params.stratify_by.as_deref();
         let labels = by.map(|column| strings(frame, column)).transpose()?;
-        let mut strata: BTreeMap<&str, Vec<(Digest, usize)>> = BTreeMap::new();
+        let most = self.params.rows as usize;
+        // By stratum, how many records it has, and those that may be drawn: the lowest hashes.
+        let mut strata: BTreeMap<&str, (usize, BinaryHeap<(Digest, usize)>)> = BTreeMap::new();
         for (row, eligible) in in_question(frame).into_iter().enumerate() {
             if eligible && !verified(row) {
                 let stratum = labels.and_then(|labels| labels.get(row)).unwrap_or_default();
                 let hash = self.hash("sample", ids.get(row).unwrap_or_default());
-                strata.entry(stratum).or_default().push((hash, row));
+                let (size, lowest) = strata.entry(stratum).or_default();
+                *size += 1;
+                lowest.push((hash, row));
+                if lowest.len() > most {
+                    lowest.pop();
+                }
             }
         }
-        let sizes: Vec<usize> = strata.values().map(Vec::len).collect();
+        let sizes: Vec<usize> = strata.values().map(|(size, _)| *size).collect();
         let open: usize = sizes.iter().sum();
-        let wanted = (self.params.rows as usize).min(open);
+        let wanted = most.min(open);
         let mut drawn: BTreeMap<usize, (&str, usize)> = BTreeMap::new();
-        for ((stratum, mut rows), share) in strata.into_iter().zip(shares(&sizes, wanted)) {
-            rows.sort_unstable();
-            let size = rows.len();
-            drawn.extend(rows.into_iter().take(share).map(|(_, row)| (row, (stratum, size))));
+        for ((stratum, (size, lowest)), share) in strata.into_iter().zip(shares(&sizes, wanted)) {
+            let rows = lowest.into_sorted_vec().into_iter().take(share);
+            drawn.extend(rows.map(|(_, row)| (row, (stratum, size))));
         }
         let mut control = taken(frame, drawn.keys().copied())?;
         let stratum = drawn.values().map(|(stratum, _)| by.map(|_| *stratum));
@@ -304,11 +310,12 @@ fn restore(rows: &mut DataFrame, probabilities: &DataFrame) -> Result<(), NodeEr
     restore_proposals(rows)?;
     let original = rows.column("original_label")?.clone().with_name("given_label".into());
     if rows.column("given_confidence").is_ok() {
-        let place = rows_by_id(strings(probabilities, "record_id")?);
         let mut confidences = floats(rows, "given_confidence")?;
         let [ids, given, labels] =
             ["record_id", "given_label", "original_label"].map(|name| strings(rows, name));
         let (ids, given, labels) = (ids?, given?, labels?);
+        let all = strings(probabilities, "record_id")?;
+        let place = rows_of(all, &ids.iter().flatten().collect());
         for (row, confidence) in confidences.iter_mut().enumerate() {
             let (id, label) = (ids.get(row).unwrap_or_default(), labels.get(row));
             if given.get(row) == label {

@@ -289,8 +289,8 @@ fn rejected_frame(rows: &[BadRow]) -> Result<DataFrame, NodeError> {
 /// Record ids must be there and be unique: everything downstream is keyed by them.
 fn check_ids(frame: &DataFrame, column: &str) -> Result<(), NodeError> {
     let ids = crate::columns::strings(frame, "record_id")?;
-    let mut first: std::collections::HashMap<&str, usize> =
-        std::collections::HashMap::with_capacity(frame.height());
+    let mut first: PlHashMap<&str, usize> =
+        PlHashMap::with_capacity_and_hasher(frame.height(), Default::default());
     let mut empty = Vec::new();
     let mut duplicate = Vec::new();
     for (row, id) in ids.iter().enumerate() {

@@ -296,12 +296,16 @@ impl Choice<'_> {
             let ids = self.table.and_then(|table| table.ids);
             let id = |row: usize| ids.and_then(|ids| ids.get(row));
             let score = |row: usize| self.table.map_or(0.0, |table| table.scores[row]);
-            rows.sort_by(|a, b| {
+            let order = |a: &usize, b: &usize| {
                 let ranks = ranks[*a].total_cmp(&ranks[*b]);
                 let ranks = ranks.then_with(|| score(*a).total_cmp(&score(*b)));
-                ranks.then_with(|| id(*a).cmp(&id(*b)))
-            });
-            rows.truncate(budget as usize);
+                ranks.then_with(|| id(*a).cmp(&id(*b))).then_with(|| a.cmp(b))
+            };
+            if rows.len() > budget as usize {
+                rows.select_nth_unstable_by(budget as usize, order);
+                rows.truncate(budget as usize);
+            }
+            rows.sort_unstable_by(order);
         }
         Ok(rows)
     }
