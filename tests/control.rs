@@ -1,9 +1,11 @@
 //! How a run is steered: parameter files, retries, time limits.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::crash::slow;
-use crate::support::{Sandbox, plugins};
+use crate::crash::{interrupt, slow, wait_for};
+use crate::support::{Events, Sandbox, plugins};
 
 #[test]
 fn a_file_of_parameters_goes_under_set() {
@@ -136,4 +138,44 @@ fn what_passes_while_it_is_tried_again_is_no_failure() {
     let events = crate::support::Events::parse(&outcome.ok().stdout);
     assert!(!events.of("unit_retried").is_empty());
     assert!(events.units("run").contains(&"cleaned".to_owned()));
+}
+
+/// A shell takes the command as it is printed, and it is the same run: what was selected, the same
+/// cache and plugins, values with quotes in them.
+#[test]
+fn the_command_to_go_on_with_goes_on() {
+    let sandbox = slow();
+    let args = ["run", "--jobs", "1", "--select", "o*f", "--cache-dir", "kept here"];
+    let set = ["--set", "nodes.suspicious.where=given_label = 'billing' and text_valid"];
+    let args = [&args[..], &set[..]].concat();
+    let mut child = sandbox.command(&args).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    wait_for(&mut lines, |line| line.starts_with("run      oof[0]"));
+    interrupt(&child);
+    let told = lines.find_map(|line| Some(line.strip_prefix("go on with: relabel ")?.to_owned()));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let mut command = Command::new("bash");
+    let line = format!("{} {} --format json", env!("CARGO_BIN_EXE_relabel"), told.unwrap());
+    command.args(["-c", &line]).current_dir(sandbox.path(""));
+    let events = Events::parse(&sandbox.outcome(command).ok().stdout);
+    assert!(events.units("hit").contains(&"oof[0]".to_owned()), "{line} {events:?}");
+    let wanted = ["oof", "oof[1]", "oof[2]", "oof[3]", "oof[4]"].map(str::to_owned);
+    assert!(events.units("run").iter().all(|unit| wanted.contains(unit)), "{line} {events:?}");
+    assert!(!sandbox.path(".relabel").exists());
+    // The values are those of the first command, to the letter.
+    let show = ["runs", "show", "--format", "json", "--cache-dir", "kept here"];
+    let run = sandbox.relabel(&show).ok().json();
+    let resolved = &run["header"]["resolved"]["nodes"]["suspicious"]["where"];
+    assert_eq!(resolved, "given_label = 'billing' and text_valid");
+}
+
+#[test]
+fn a_whole_number_with_a_point_is_that_number() {
+    let sandbox = Sandbox::audit();
+    sandbox.run(&[]);
+    let plan = |set: &str| sandbox.relabel(&["plan", "--exit-code", "--set", set]);
+    plan("params.folds=5.0").ok();
+    plan("nodes.oof.seed=42.0").ok();
+    plan("nodes.queue.budget=1e3").code(4);
+    plan("nodes.folds.k=5.5").code(2).says(&["`k` must be of type integer, not 5.5", "--> --set"]);
 }

@@ -87,7 +87,9 @@ fn without_keep_going_the_run_ends_there() {
     ]);
     assert!(!outcome.err().contains("run      oof[3]"));
     let json = sandbox.relabel(&["run", "--format", "json", "--keep-going"]).code(1);
-    assert!(json.stdout.contains("\"hint\":\"repeat it with: relabel run --select oof\""));
+    assert!(
+        json.stdout.contains("\"hint\":\"repeat it with: relabel run --select oof --plugin-path ")
+    );
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
 use crate::crash::interrupt;
-use crate::support::Sandbox;
+use crate::support::data::{CATEGORIES, TAXONOMY};
+use crate::support::{Record, Sandbox, plugins, records};
 
 struct Watch<'a> {
     sandbox: &'a Sandbox,
@@ -95,4 +96,51 @@ fn several_writes_are_one_change() {
     watch.child.wait().unwrap();
     let runs = sandbox.relabel(&["runs", "list", "--format", "json"]).ok().json();
     assert_eq!(runs["runs"].as_array().unwrap().len(), 2, "one run before the writes, one after");
+}
+
+#[test]
+fn plugins_and_files_that_are_read_late_are_watched() {
+    let sandbox = Sandbox::audit();
+    plugins::compile(&sandbox, "tests/fixtures/slow.c", None);
+    sandbox.edit("relabel.yaml", "plugin: linear", "plugin: plugin-in-c");
+    // Nobody knows of the file before `valid` has run.
+    let scores = |p: f64| {
+        let rest = (1.0 - p) / 3.0;
+        let row = |record: &Record| format!("{},{p},{rest},{rest},{rest}\n", record.id);
+        let rows: String = records(300, 7).iter().map(row).collect();
+        format!("record_id,{}\n{rows}", CATEGORIES.join(","))
+    };
+    sandbox.write("scores.csv", scores(0.7));
+    let brought = "  brought: {kind: predict, input: valid, probabilities: scores.csv}\n  queue:";
+    sandbox.edit("relabel.yaml", "  queue:", brought);
+    let mut watch = Watch::start(&sandbox, &["--select", "oof", "--select", "brought"]);
+    watch.until_idle();
+    let said = watch.after(|s| s.write("scores.csv", scores(0.4)));
+    assert!(said.contains("run      brought          scores.csv changed"), "{said}");
+    let said = watch.after(|s| {
+        plugins::compile(s, "examples/plugin-c/plugin.c", None);
+    });
+    assert!(said.contains("run      oof[0]           plugin"), "{said}");
+    interrupt(&watch.child);
+    assert_eq!(watch.child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn what_is_wrong_from_the_start_is_watched_until_it_is_mended() {
+    let sandbox = Sandbox::audit();
+    sandbox.write("taxonomy.yaml", "[not, a, taxonomy");
+    let records = sandbox.read("records.csv");
+    std::fs::remove_file(sandbox.path("records.csv")).unwrap();
+    let mut watch = Watch::start(&sandbox, &["--select", "valid"]);
+    let said = watch.until_idle().join("\n");
+    assert!(said.contains("error: taxonomy") && said.contains("records.csv"), "{said}");
+    let said = watch.after(|s| s.write("taxonomy.yaml", TAXONOMY));
+    assert!(
+        said.contains("cannot read `records.csv`") && !said.contains("error: taxonomy"),
+        "{said}"
+    );
+    let said = watch.after(|s| s.write("records.csv", records));
+    assert!(said.contains("run      valid"), "{said}");
+    interrupt(&watch.child);
+    assert_eq!(watch.child.wait().unwrap().code(), Some(130));
 }

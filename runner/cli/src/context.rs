@@ -16,6 +16,7 @@ use plugin_host::{Launcher, PluginSource};
 
 use crate::args::{Format, FormatName, Global, PipelineArgs};
 use crate::error::{CliError, Exit};
+use crate::output;
 use crate::plugins_lock::PluginsLock;
 use crate::sound_checks::SoundChecks;
 
@@ -29,6 +30,8 @@ pub struct Context {
     cache_dir: Option<PathBuf>,
     /// Plugins have to be those of plugins.lock.
     locked: bool,
+    /// Where the cache and plugins are, as options of a command that is to find the same ones.
+    pub places: String,
     factory: BuiltinNodes,
     clock: SystemClock,
 }
@@ -61,6 +64,7 @@ impl Context {
             csv: global.format == FormatName::Csv,
             catalog: nodes::catalog(),
             factory: BuiltinNodes::new(source),
+            places: places(&global),
             plugins,
             cache_dir: global.cache_dir,
             locked: global.locked,
@@ -152,6 +156,17 @@ impl Context {
             base_dir: loaded.base_dir.clone(),
         }
     }
+}
+
+/// Options of the command line that say where things are, each with a blank before it.
+fn places(global: &Global) -> String {
+    let folder = |option: &str, folder: &PathBuf| {
+        format!(" {option} {}", output::quoted(&folder.to_string_lossy()))
+    };
+    let cache = global.cache_dir.iter().map(|path| folder("--cache-dir", path));
+    let plugins = global.plugin_path.iter().map(|path| folder("--plugin-path", path));
+    let locked = global.locked.then(|| " --locked".to_owned());
+    cache.chain(plugins).chain(locked).collect()
 }
 
 fn program_folder() -> Option<PathBuf> {

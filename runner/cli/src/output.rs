@@ -17,7 +17,7 @@ mod table;
 pub use fancy::FancyReporter;
 pub use lineage::LineageReporter;
 pub use lines::{JsonReporter, PlainReporter, unit_line, variant_json};
-pub use repeat::RepeatHints;
+pub use repeat::{RepeatHints, always_quoted, quoted};
 pub use table::Table;
 
 /// Prints a line of a result. A closed pipe ends the program quietly, as `head` expects.

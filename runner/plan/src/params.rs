@@ -200,8 +200,28 @@ fn fill(root: &Value, schema: &Value, params: &mut Value) {
                 items.iter_mut().for_each(|item| fill(root, schema, item));
             }
         }
+        // `5.0` is an integer to a schema, and the same as `5`.
+        Value::Number(number) if is_integer(schema) => {
+            if let Some(whole) = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < EXACT) {
+                if number.is_f64() {
+                    *params = Value::from(whole as i64);
+                }
+            }
+        }
         _ => {}
     }
+}
+
+/// Whole numbers below this are exact in a float.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+fn is_integer(schema: &Value) -> bool {
+    let of = |name: &str| match &schema["type"] {
+        Value::String(word) => word == name,
+        Value::Array(words) => words.iter().any(|word| word == name),
+        _ => false,
+    };
+    of("integer") && !of("number")
 }
 
 /// The parameters that decide a result: those the schema does not take out of keys.

@@ -114,7 +114,8 @@ fn run_once(
         }
     };
     let command = command_line(&args.pipeline);
-    let mut reporter = RepeatHints { reporter: reporter.as_mut(), command };
+    let places = &context.places;
+    let mut reporter = RepeatHints { reporter: reporter.as_mut(), command, places };
     let report = match &args.lineage {
         None => execute(context, loaded, &options, &mut reporter)?,
         Some(path) => {
@@ -130,7 +131,7 @@ fn run_once(
         }
     };
     let exit = exit_of_report(&report);
-    summarise(&report, exit, context.format, args);
+    summarise(&report, exit, context, args);
     Ok(exit)
 }
 
@@ -142,8 +143,12 @@ fn watch(args: &Args, context: &Context, cancel: &Cancel) -> Result<Exit, CliErr
         // Looked at before the run, so that a change during it is a change.
         let loaded = context.load(&args.pipeline);
         let readable = loaded.as_ref().ok().map(|loaded| (context, loaded));
-        let now = Watched::new(&args.pipeline, &pipeline, readable, watched.as_ref());
-        let done = loaded.and_then(|loaded| run_once(args, context, &loaded, cancel));
+        let mut now = Watched::new(&args.pipeline, &pipeline, readable, watched.as_ref());
+        let done = loaded.and_then(|loaded| {
+            let done = run_once(args, context, &loaded, cancel);
+            now.add_known(context, &loaded);
+            done
+        });
         if let Err(error) = done {
             output::error(&error, context.format);
         }
@@ -189,10 +194,10 @@ pub fn exit_of_report(report: &RunReport) -> Exit {
     if report.summary.interrupted { Exit::Interrupted } else { Exit::Done }
 }
 
-fn summarise(report: &RunReport, exit: Exit, format: Format, args: &Args) {
+fn summarise(report: &RunReport, exit: Exit, context: &Context, args: &Args) {
     let summary = &report.summary;
     let units = summary.units;
-    if format == Format::Json {
+    if context.format == Format::Json {
         output::json(&json!({
             "event": "run_finished",
             "schema_version": 1,
@@ -213,16 +218,31 @@ fn summarise(report: &RunReport, exit: Exit, format: Format, args: &Args) {
     output::result(format!("{text} in {:.2} s (run {})", summary.seconds, summary.run_id));
     if exit == Exit::Interrupted {
         output::info("interrupted; what is finished is kept");
-        output::info(format!("go on with: {}", command_line(&args.pipeline)));
+        let command = command_line(&args.pipeline);
+        output::info(format!("go on with: {command}{}{}", rest_of(args), context.places));
     }
 }
 
 /// The command that runs this pipeline once more.
 fn command_line(args: &PipelineArgs) -> String {
-    let pipeline = args.pipeline.as_deref().map(Path::display);
-    let pipeline = pipeline.map(|path| format!(" {path}")).unwrap_or_default();
-    let params = args.params.iter().map(|file| format!(" --params '{}'", file.display()));
-    let sets = args.set.iter().map(|set| format!(" --set '{set}'"));
-    let options: String = params.chain(sets).collect();
-    format!("relabel run{pipeline}{options}")
+    let pipeline = args.pipeline.iter().map(|path| format!(" {}", shown(path)));
+    let params = args.params.iter().map(|file| format!(" --params {}", shown(file)));
+    let sets = args.set.iter().map(|set| format!(" --set {}", output::always_quoted(set)));
+    let options: String = pipeline.chain(params).chain(sets).collect();
+    format!("relabel run{options}")
+}
+
+/// The options of a run that is to be gone on with. What was forced is not forced again: that would
+/// throw away what is finished.
+fn rest_of(args: &Args) -> String {
+    let selected = args.selection.select.iter();
+    let selected = selected.map(|selector| format!(" --select {}", output::quoted(selector)));
+    let jobs = args.jobs.map(|jobs| format!(" --jobs {jobs}"));
+    let keep_going = args.keep_going.then(|| " --keep-going".to_owned());
+    let lineage = args.lineage.iter().map(|path| format!(" --lineage {}", shown(path)));
+    selected.chain(jobs).chain(keep_going).chain(lineage).collect()
+}
+
+fn shown(path: &Path) -> String {
+    output::quoted(&path.to_string_lossy())
 }

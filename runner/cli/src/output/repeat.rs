@@ -7,6 +7,23 @@ pub struct RepeatHints<'a> {
     pub reporter: &'a mut dyn Reporter,
     /// The command that was run, without a selection.
     pub command: String,
+    /// Its options that say where the cache and plugins are.
+    pub places: &'a str,
+}
+
+/// A word of a command line as a shell takes it.
+pub fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:=,@%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        always_quoted(word)
+    }
+}
+
+/// The same in quotes, needed or not.
+pub fn always_quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 impl Reporter for RepeatHints<'_> {
@@ -15,8 +32,9 @@ impl Reporter for RepeatHints<'_> {
             Event::UnitFailed { unit, hint: None, .. } => {
                 let mut event = event.clone();
                 if let Event::UnitFailed { hint, .. } = &mut event {
-                    let command = &self.command;
-                    *hint = Some(format!("repeat it with: {command} --select {}", unit.node));
+                    let (command, node) = (&self.command, quoted(&unit.node));
+                    let places = self.places;
+                    *hint = Some(format!("repeat it with: {command} --select {node}{places}"));
                 }
                 self.reporter.event(&event);
             }

@@ -33,7 +33,7 @@ fn look(path: &Path) -> Look {
 impl Watched {
     /// The pipeline, parameter files, taxonomy, plugins and sources, as they are now.
     ///
-    /// A pipeline that cannot be read is watched by its own file and `before`.
+    /// A pipeline that cannot be read is watched by its own file, what it names, and `before`.
     pub(super) fn new(
         args: &PipelineArgs,
         pipeline: &Path,
@@ -43,10 +43,20 @@ impl Watched {
         let mut paths = vec![pipeline.to_owned()];
         paths.extend(args.params.iter().cloned());
         match loaded {
-            None => paths.extend(before.into_iter().flat_map(|watched| watched.0.keys().cloned())),
+            None => {
+                paths.extend(before.into_iter().flat_map(|watched| watched.0.keys().cloned()));
+                paths.extend(named_in(pipeline));
+            }
             Some((context, loaded)) => paths.extend(read_by(context, loaded)),
         }
         Watched(paths.into_iter().map(|path| (path.clone(), look(&path))).collect())
+    }
+
+    /// Adds what is known only now that it has run: a node that waited has named its files since.
+    pub(super) fn add_known(&mut self, context: &Context, loaded: &Loaded) {
+        for path in read_by(context, loaded) {
+            self.0.entry(path).or_insert_with_key(|path| look(path));
+        }
     }
 
     fn changed(&self) -> BTreeMap<PathBuf, Look> {
@@ -73,6 +83,26 @@ impl Watched {
             }
         }
     }
+}
+
+/// What a pipeline that does not pass the check may read: a taxonomy, a source or a plugin that is
+/// wrong or missing is mended in its own file. Any text in it may be a path; what is none is no file.
+fn named_in(pipeline: &Path) -> Vec<PathBuf> {
+    fn walk(value: &serde_yaml::Value, texts: &mut Vec<String>) {
+        match value {
+            serde_yaml::Value::String(text) => texts.push(text.clone()),
+            serde_yaml::Value::Sequence(items) => items.iter().for_each(|item| walk(item, texts)),
+            serde_yaml::Value::Mapping(map) => map.values().for_each(|item| walk(item, texts)),
+            _ => {}
+        }
+    }
+    let text = std::fs::read_to_string(pipeline).unwrap_or_default();
+    let mut texts = Vec::new();
+    walk(&serde_yaml::from_str(&text).unwrap_or_default(), &mut texts);
+    let Ok(pipeline) = std::path::absolute(pipeline) else { return Vec::new() };
+    let base_dir = pipeline.parent().unwrap_or(Path::new(""));
+    let paths = texts.iter().map(|text| base_dir.join(text));
+    paths.filter(|path| !path.is_dir()).collect()
 }
 
 /// What a checked pipeline reads besides its own file.
