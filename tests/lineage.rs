@@ -1,8 +1,13 @@
 //! `relabel run --lineage`: OpenLineage events of what was read and written.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
-use crate::support::{Sandbox, repository};
+use crate::crash::{interrupt, slow, wait_for};
+use crate::support::data::CATEGORIES;
+use crate::support::{Sandbox, records, repository};
 
 fn events(sandbox: &Sandbox) -> Vec<Value> {
     sandbox.read("lineage.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -147,4 +152,60 @@ fn a_file_that_cannot_be_written_is_told_before_anything_runs() {
     let outcome = sandbox.relabel(&["run", "--lineage", "no/such/folder.jsonl"]).code(3);
     outcome.says(&["cannot write lineage to `no/such/folder.jsonl`"]);
     assert!(!sandbox.path(".relabel").exists());
+}
+
+/// Every job that starts ends once, with Ctrl-C and with several folds that fail.
+#[test]
+fn what_started_ends_once() {
+    let sandbox = slow();
+    let args = ["run", "--lineage", "lineage.jsonl", "--jobs", "1"];
+    let mut child = sandbox.command(&args).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    wait_for(&mut lines, |line| line.starts_with("run      oof[0]"));
+    interrupt(&child);
+    lines.for_each(drop);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let all = checked(&sandbox);
+    let types = |job: &str| -> Vec<String> {
+        of(&all, job).iter().map(|e| e["eventType"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(types("audit.folds"), ["START", "COMPLETE"]);
+    assert_eq!(
+        (types("audit.oof"), types("audit")),
+        (
+            ["START", "ABORT"].map(String::from).to_vec(),
+            ["START", "ABORT"].map(String::from).to_vec()
+        )
+    );
+
+    std::fs::remove_file(sandbox.path("lineage.jsonl")).unwrap();
+    let late = ["--set", "nodes.oof.timeout_seconds=0.05", "--keep-going"];
+    sandbox.run_to_end(&[&["--lineage", "lineage.jsonl"], &late[..]].concat()).1.code(1);
+    let all = checked(&sandbox);
+    let oof: Vec<&Value> = of(&all, "audit.oof").iter().map(|e| &e["eventType"]).collect();
+    assert_eq!(oof, [&json!("START"), &json!("FAIL")]);
+}
+
+#[test]
+fn files_of_scores_and_pages_are_data_sets() {
+    let sandbox = Sandbox::audit();
+    let scores = records(300, 7)
+        .iter()
+        .fold(format!("record_id,{}\n", CATEGORIES.join(",")), |text, record| {
+            text + &format!("{},0.4,0.2,0.2,0.2\n", record.id)
+        });
+    sandbox.write("scores.csv", scores);
+    let more = "  brought: {kind: predict, input: valid, probabilities: scores.csv}\n  \
+                issues: {kind: issues, input: brought}\n  \
+                page: {kind: report, input: issues, path: out/page.html}\n";
+    sandbox.write("relabel.yaml", sandbox.read("relabel.yaml") + more);
+    sandbox.run(&["--lineage", "lineage.jsonl"]);
+    let all = checked(&sandbox);
+    let last = of(&all, "audit")[1];
+    let has = |side: &str, file: &str| {
+        let name = json!(sandbox.path(file).to_string_lossy());
+        last[side].as_array().unwrap().iter().any(|dataset| dataset["name"] == name)
+    };
+    assert!(has("inputs", "scores.csv") && has("outputs", "out/page.html"), "{last:#}");
+    assert!(!has("inputs", "out/page.html") && has("inputs", "records.csv"));
 }

@@ -3,7 +3,7 @@
 //! The pipeline is a job, and each node that runs is a job below it. Events are those of the
 //! specification 2-0-2 (<https://openlineage.io/spec/2-0-2/OpenLineage.json>, `RunEvent`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,10 @@ pub struct LineageReporter<'a> {
     file: File,
     inner: &'a mut dyn Reporter,
     run_id: String,
-    /// Run ids of nodes that have started.
-    started: HashMap<String, String>,
+    /// Run ids of nodes that have started, with one of their units; each ends once.
+    started: BTreeMap<String, (String, UnitName)>,
+    /// Nodes of which a unit has failed.
+    failed: BTreeSet<String>,
     /// The first failure, which the pipeline's last event tells.
     failure: Option<String>,
     told: bool,
@@ -72,7 +74,8 @@ impl<'a> LineageReporter<'a> {
             file,
             inner,
             run_id: String::new(),
-            started: HashMap::new(),
+            started: BTreeMap::new(),
+            failed: BTreeSet::new(),
             failure: None,
             told: false,
         })
@@ -103,7 +106,8 @@ impl<'a> LineageReporter<'a> {
 
     fn node(&mut self, kind: &str, unit: &UnitName, rows: Option<u64>, error: Option<&str>) {
         let Some(step) = self.plan.find(&unit.node) else { return };
-        let run_id = self.started.entry(unit.node.clone()).or_insert_with(new_run_id).clone();
+        let started = self.started.entry(unit.node.clone());
+        let (run_id, _) = started.or_insert_with(|| (new_run_id(), unit.clone())).clone();
         let parent = json!({
             "run": { "runId": self.run_id },
             "job": { "namespace": NAMESPACE, "name": self.plan.name },
@@ -140,22 +144,23 @@ impl<'a> LineageReporter<'a> {
 
     fn read_outside(&self, step: &Step) -> Option<Value> {
         match step.kind {
-            "source" => self.on_disk(step),
+            "source" => self.on_disk(step, "path"),
             "corrections" => store(step, "ledger"),
+            "predict" => self.on_disk(step, "probabilities"),
             _ => None,
         }
     }
 
     fn written_outside(&self, step: &Step) -> Option<Value> {
         match step.kind {
-            "export" => self.on_disk(step),
+            "export" | "report" => self.on_disk(step, "path"),
             "review-queue" => store(step, &format!("{}/{}", self.plan.name, step.name)),
             _ => None,
         }
     }
 
-    fn on_disk(&self, step: &Step) -> Option<Value> {
-        let path = self.base_dir.join(step.params["path"].as_str()?);
+    fn on_disk(&self, step: &Step, param: &str) -> Option<Value> {
+        let path = self.base_dir.join(step.params[param].as_str()?);
         Some(json!({ "namespace": "file", "name": path.display().to_string() }))
     }
 }
@@ -184,15 +189,31 @@ impl Reporter for LineageReporter<'_> {
                 self.node("COMPLETE", unit, *rows, None);
                 self.started.remove(&unit.node);
             }
+            // Its folds ran, and gave what they gave before.
+            Event::UnitHit { unit, rows, .. }
+                if unit.part == Part::Whole && self.started.contains_key(&unit.node) =>
+            {
+                self.node("COMPLETE", unit, *rows, None);
+                self.started.remove(&unit.node);
+            }
             Event::UnitFailed { unit, message, .. } => {
                 self.failure.get_or_insert_with(|| format!("{unit}: {message}"));
-                self.node("FAIL", unit, None, Some(message));
+                if self.failed.insert(unit.node.clone()) {
+                    self.node("FAIL", unit, None, Some(message));
+                }
             }
-            Event::RunFinished(summary) => self.pipeline(match summary.units.failed {
-                0 if summary.interrupted => "ABORT",
-                0 => "COMPLETE",
-                _ => "FAIL",
-            }),
+            Event::RunFinished(summary) => {
+                for (node, (_, unit)) in self.started.clone() {
+                    if !self.failed.contains(&node) {
+                        self.node("ABORT", &unit, None, None);
+                    }
+                }
+                self.pipeline(match summary.units.failed {
+                    0 if summary.interrupted => "ABORT",
+                    0 => "COMPLETE",
+                    _ => "FAIL",
+                });
+            }
             _ => {}
         }
         self.inner.event(event);
