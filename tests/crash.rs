@@ -375,4 +375,13 @@ fn a_log_that_breaks_off_is_readable() {
     cut_short(&sandbox.path(&format!(".relabel/runs-v1/{run_id}/events.jsonl")));
     let shown = sandbox.relabel(&["runs", "show", &run_id]).ok();
     assert!(shown.stdout.contains("unfinished"), "{}", shown.stdout);
+    // It may break off within a letter, too.
+    let log = sandbox.path(&format!(".relabel/runs-v1/{run_id}/events.jsonl"));
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes.extend("{\"event\": \"unit ü".bytes().take(17));
+    assert!(String::from_utf8(bytes.clone()).is_err());
+    std::fs::write(&log, bytes).unwrap();
+    let again = sandbox.relabel(&["runs", "show", &run_id]).ok();
+    assert_eq!(again.stdout, shown.stdout);
+    assert!(shown.stdout.contains("\nrecords "), "{}", shown.stdout);
 }

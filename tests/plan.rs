@@ -72,3 +72,58 @@ fn a_source_that_is_gone_is_told() {
     std::fs::remove_file(sandbox.path("records.csv")).unwrap();
     sandbox.relabel(&["plan"]).code(2).says(&["cannot read `records.csv`"]);
 }
+
+/// What cannot be judged is blocked, with why; `run` and `explain` say the same.
+#[test]
+fn what_needs_a_broken_store_is_blocked() {
+    let sandbox = Sandbox::audit();
+    sandbox.run(&[]);
+    sandbox.write("relabel.db", "no database at all, and longer than its header would be");
+    let plan = sandbox.relabel(&["plan", "--format", "json"]).code(3).json();
+    let unit = |node: &str| {
+        plan["units"].as_array().unwrap().iter().find(|unit| unit["node"] == node).unwrap().clone()
+    };
+    let why = unit("decided")["reason"].as_str().unwrap().to_owned();
+    assert!(why.contains("relabel.db"), "{why}");
+    let states =
+        ["decided", "current", "queue", "records", "valid"].map(|n| unit(n)["state"].clone());
+    assert_eq!(states, ["blocked", "blocked", "blocked", "hit", "hit"].map(Value::from));
+    assert_eq!(unit("current")["reason"], "needs `decided`");
+    assert_eq!(unit("oof")["reason"], "needs `folds`");
+    sandbox.relabel(&["plan", "--exit-code"]).code(3);
+
+    let explained = sandbox.relabel(&["explain", "decided", "--format", "json"]).ok().json();
+    assert_eq!((&explained["state"], &explained["reason"]), (&"blocked".into(), &why.into()));
+    let (events, outcome) = sandbox.run_to_end(&["--jobs", "1"]);
+    outcome.code(3);
+    assert_eq!(events.units("failed"), ["decided"]);
+    assert!(events.units("skipped").contains(&"queue".to_owned()), "{events:?}");
+}
+
+#[test]
+fn of_two_nodes_that_are_alike_one_runs() {
+    let sandbox = Sandbox::audit();
+    let twins =
+        ["one", "two"].map(|name| format!("  {name}: {{kind: validate, input: current}}\n"));
+    sandbox.write("relabel.yaml", sandbox.read("relabel.yaml") + &twins.concat());
+    sandbox.run(&["--select", "current"]);
+    let plan = sandbox.relabel(&["plan", "--select", "one", "--select", "two"]).ok();
+    let lines: Vec<&str> = plan.out().lines().rev().take(2).collect();
+    assert!(
+        lines[1].starts_with("run      one") && lines[0].starts_with("maybe    two"),
+        "{lines:?}"
+    );
+    let events = sandbox.run(&["--select", "one", "--select", "two"]);
+    assert_eq!(events.units("run"), ["one"]);
+    assert!(events.units("hit").contains(&"two".to_owned()));
+    // Each that is forced runs, and each file that is written to another place is written.
+    let plan = sandbox.relabel(&["plan", "--force", "one", "--force", "two"]).ok();
+    assert_eq!(plan.out().matches("forced").count(), 2, "{}", plan.out());
+    let copies = ["a.csv", "b.csv", "c.csv"].map(|file| {
+        format!("  {}: {{kind: export, input: current, path: out/{file}}}\n", &file[..1])
+    });
+    sandbox.write("relabel.yaml", sandbox.read("relabel.yaml") + &copies.concat());
+    sandbox.run(&["--jobs", "3"]);
+    assert_eq!(sandbox.read("out/a.csv"), sandbox.read("out/b.csv"));
+    assert_eq!(sandbox.read("out/a.csv"), sandbox.read("out/c.csv"));
+}

@@ -183,3 +183,12 @@ fn the_out_of_fold_frame_has_its_columns() {
     sandbox.run(&["--force", "oof"]);
     assert_eq!(ids(&sandbox.frame("oof", &[])), ids(&rows), "a rerun is the same audit run");
 }
+
+#[test]
+fn a_selector_of_a_kind_that_is_not_there_lists_each_kind_once() {
+    let sandbox = Sandbox::audit();
+    let text = sandbox.read("relabel.yaml");
+    sandbox.write("relabel.yaml", text + "  again: {kind: validate, input: current}\n");
+    let outcome = sandbox.relabel(&["plan", "--select", "kind:xyz"]).code(2);
+    assert_eq!(outcome.err().matches("`validate`").count(), 1, "{}", outcome.err());
+}

@@ -16,9 +16,9 @@ use crate::event::{Reporter, RunSummary};
 use crate::history::{History, HistoryError, LastFacts};
 use crate::matrix::{self, Comparison, MatrixNode};
 use crate::node::{Node, NodeError, NodeFactory, Note, notes_of};
-use crate::resolve::{Judge, Keyed, PlannedUnit};
+use crate::resolve::{Judge, Keyed, PlannedUnit, UnitState};
 use crate::scheduler::Run;
-use crate::unit::{Part, Unit, Units};
+use crate::unit::{Part, Unit, UnitName, Units};
 use crate::worker::Job;
 
 /// Why a run could not be carried out at all.
@@ -160,10 +160,25 @@ impl Engine<'_> {
         let mut file_digests = self.file_digests();
         let last = self.last_facts(plan);
         let mut planned: Vec<PlannedUnit> = Vec::with_capacity(units.len());
+        let mut first_of_key: HashMap<Digest, UnitName> = HashMap::new();
         for unit in units.iter() {
             let mut judge = self.judge(plan, &last, &mut file_digests);
             let node = nodes[&unit.step].as_ref();
-            planned.push(judge.foresee(unit, node, &planned, forced.contains(&unit.step)));
+            let mut now = judge.foresee(unit, node, &planned, forced.contains(&unit.step));
+            if let (UnitState::Run(reason), Some(key)) = (&now.state, now.key) {
+                // The first of two alike runs, and the other finds its result.
+                match first_of_key.entry(key) {
+                    Entry::Vacant(first) => {
+                        first.insert(now.unit.clone());
+                    }
+                    Entry::Occupied(first) if !reason.is_of_one_unit() => {
+                        now.waits_for = vec![first.get().clone()];
+                        now.state = UnitState::Maybe;
+                    }
+                    Entry::Occupied(_) => {}
+                }
+            }
+            planned.push(now);
         }
         // A digest not kept is taken again next time, nothing worse.
         let _ = file_digests.save();

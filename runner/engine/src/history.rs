@@ -292,7 +292,9 @@ impl History {
         let fail = |source| HistoryError::Io { path: folder.display().to_string(), source };
         let header = std::fs::read(folder.join("run.json")).map_err(fail)?;
         let header: Value = serde_json::from_slice(&header).map_err(|error| fail(error.into()))?;
-        let log = std::fs::read_to_string(folder.join("events.jsonl")).unwrap_or_default();
+        let log = std::fs::read(folder.join("events.jsonl")).unwrap_or_default();
+        // It may break off within a letter.
+        let log = String::from_utf8_lossy(&log);
         let mut units = Vec::new();
         let mut summary: Option<RunSummary> = None;
         for line in log.lines() {

@@ -63,6 +63,11 @@ impl Reason {
         }
     }
 
+    /// Whether it holds for this unit, whatever others with the same key have done.
+    pub(crate) fn is_of_one_unit(&self) -> bool {
+        matches!(self, Reason::Forced | Reason::TargetChanged)
+    }
+
     /// One line for people.
     pub fn text(&self) -> String {
         match self {
@@ -155,19 +160,23 @@ fn narrowed(mut path: String, mut old: Value, mut new: Value) -> (String, Value,
     loop {
         let place = match (&old, &new) {
             (Value::Array(old), Value::Array(new)) if old.len() == new.len() => {
-                (0..old.len()).find(|n| old[*n] != new[*n]).map(|n| (n.to_string(), n))
+                (0..old.len()).find(|n| old[*n] != new[*n]).map(|n| n.to_string())
             }
-            (Value::Object(old), Value::Object(new)) if old.keys().eq(new.keys()) => {
-                let differs = |(_, (key, value)): &(usize, (&String, &Value))| new[*key] != **value;
-                old.iter().enumerate().find(differs).map(|(n, (key, _))| (key.clone(), n))
+            // Defaults are filled in behind what is written: the order of keys means nothing.
+            (Value::Object(old), Value::Object(new))
+                if old.len() == new.len() && old.keys().all(|key| new.contains_key(key)) =>
+            {
+                old.iter().find(|(key, value)| new[*key] != **value).map(|(key, _)| key.clone())
             }
             _ => None,
         };
-        let Some((step, n)) = place else { return (path, old, new) };
+        let Some(step) = place else { return (path, old, new) };
         path = format!("{path}.{step}");
         let part = |value: Value| match value {
-            Value::Array(mut items) => items.swap_remove(n),
-            Value::Object(map) => map.into_iter().nth(n).map(|(_, part)| part).unwrap_or_default(),
+            Value::Array(mut items) => {
+                step.parse().map(|n| items.swap_remove(n)).unwrap_or_default()
+            }
+            Value::Object(mut map) => map.remove(&step).unwrap_or_default(),
             value => value,
         };
         (old, new) = (part(old), part(new));
@@ -202,5 +211,31 @@ mod tests {
         let text = |now: &Facts| Reason::of_change(&facts(0.5, 2), now).unwrap().text();
         assert_eq!(text(&facts(0.7, 2)), "lanes.0.rule.bar.1: 0.5 -> 0.7");
         assert!(text(&facts(0.5, 1)).starts_with("lanes: [{"));
+    }
+
+    #[test]
+    fn the_order_of_keys_does_not_hide_a_change() {
+        let facts = |lane: Value| {
+            let mut facts = Facts::new();
+            facts.add_tree("param:", &json!({ "lanes": [lane] }));
+            facts
+        };
+        let before = facts(json!({"name": "l", "rule": "ranked", "where": null, "budget": null}));
+        let now = facts(json!({"name": "l", "budget": 3, "rule": "ranked", "where": null}));
+        let reason = Reason::of_change(&before, &now).unwrap();
+        assert_eq!(reason.text(), "lanes.0.budget: null -> 3");
+    }
+
+    #[test]
+    fn another_version_of_the_node_kind_is_told_first() {
+        let facts = |kind: &str, k: u32| {
+            let mut facts = Facts::new();
+            facts.add("kind", kind);
+            facts.add("param:k", k);
+            facts
+        };
+        let reason = Reason::of_change(&facts("kfold 1", 5), &facts("kfold 2", 4)).unwrap();
+        assert_eq!(reason.code(), "kind-version-changed");
+        assert_eq!(reason.text(), "node kind version kfold 1 -> kfold 2");
     }
 }

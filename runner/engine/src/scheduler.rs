@@ -294,14 +294,17 @@ impl<'a> Run<'a> {
     }
 
     fn finished_elsewhere(&self, id: UnitId, keyed: &Keyed) -> Option<UnitRecord> {
-        let forced = self.options.forced.contains(&self.units.get(id).step);
-        let rewrite = matches!(&keyed.verdict, Verdict::Run(Reason::TargetChanged));
-        if forced || rewrite {
+        if matches!(&keyed.verdict, Verdict::Run(reason) if reason.is_of_one_unit()) {
             return None;
         }
         let cache = &self.engine.cache;
         let whole = |record: &UnitRecord| cache.is_whole(record) && cache.use_record(record);
-        cache.record(&keyed.key).filter(whole)
+        // What another one wrote, it may have written to another place.
+        let node = &self.nodes[&self.units.get(id).step];
+        let written = |record: &UnitRecord| {
+            node.target_is_current(record, &self.engine.base_dir).unwrap_or(false)
+        };
+        cache.record(&keyed.key).filter(|record| whole(record) && written(record))
     }
 
     fn launch(

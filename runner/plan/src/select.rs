@@ -3,6 +3,8 @@
 //! `NODE`, `+NODE` (with all it needs), `NODE+` (with all that needs it), `kind:KIND`, and `*` and
 //! `?` in any of them.
 
+use std::collections::BTreeSet;
+
 use petgraph::Direction;
 
 use crate::graph::{Plan, StepId};
@@ -27,8 +29,11 @@ pub fn select(plan: &Plan, selectors: &[String]) -> Result<Vec<StepId>, SelectEr
         if !any {
             let word = selector.trim_matches('+');
             let hint = match word.strip_prefix("kind:") {
-                Some(kind) => suggestion(kind, plan.steps().map(|step| step.kind), "kinds here")
-                    .map(|hint| hint.replace("did you mean `", "did you mean `kind:")),
+                Some(kind) => {
+                    let kinds: BTreeSet<&str> = plan.steps().map(|step| step.kind).collect();
+                    suggestion(kind, kinds, "kinds here")
+                        .map(|hint| hint.replace("did you mean `", "did you mean `kind:"))
+                }
                 None => suggestion(word, plan.steps().map(|step| step.name.as_str()), "nodes"),
             };
             return Err(SelectError { selector: selector.clone(), hint });
