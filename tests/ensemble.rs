@@ -65,6 +65,8 @@ fn a_round_of_the_ensemble_ends_on_a_page() {
     for wanted in [
         "Same text, other label",
         ">Estimate<",
+        ">Rounds<",
+        "<th class=\"n\">wrong so far</th>",
         ">Reviewers<",
         ">Agreement<",
         "krippendorff alpha",

@@ -68,6 +68,7 @@ fn estimates_hold_the_truth_round_by_round() {
     let sandbox = sandbox();
     sandbox.run(&[]);
     let mut before: BTreeSet<String> = BTreeSet::new();
+    let (mut reviewed, mut wrong) = (Vec::new(), Vec::new());
     for _ in 0..2 {
         let queue = sandbox.frame("queue", &[]);
         let drawn = ids(&sandbox.frame("control", &[]));
@@ -90,6 +91,23 @@ fn estimates_hold_the_truth_round_by_round() {
         assert!(recall["low"].as_f64() < recall["high"].as_f64(), "{recall}");
         let lane = measure(&found, "precision of lane `queue`");
         assert!(lane["estimate"].as_f64().unwrap() > 0.5, "{lane}");
+        reviewed.push(queue.len());
+        let is_wrong = |item: &&Value| text(item, "given_label") != truth[text(item, "record_id")];
+        wrong.push(queue.iter().filter(is_wrong).count());
+        let rounds = sandbox.frame("found.rounds", &[]);
+        let column = |name: &str| -> Vec<usize> {
+            rounds.iter().map(|row| row[name].as_u64().unwrap() as usize).collect()
+        };
+        assert_eq!((column("reviewed"), column("wrong")), (reviewed.clone(), wrong.clone()));
+        let last = &rounds[rounds.len() - 1];
+        assert_eq!(last["round"], rounds.len());
+        assert_eq!(last["reviewed_so_far"], reviewed.iter().sum::<usize>());
+        assert_eq!(last["wrong_so_far"], wrong.iter().sum::<usize>());
+        let drawn: usize = column("control_rows").iter().sum();
+        assert_eq!(
+            Some(drawn as f64),
+            measure(&found, "control rows decided")["estimate"].as_f64()
+        );
     }
     assert_eq!(sandbox.run(&[]).units("run"), [""; 0]);
 }

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use engine::{Inputs, Node, NodeError, Outputs, RunContext};
+use engine::{Artifact, Inputs, Node, NodeError, Outputs, RunContext};
 use label_issues::{Cohort, Count, Interval, Outlook, Stratum, outlook};
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
 use polars::prelude::*;
@@ -21,6 +21,8 @@ use crate::gold::{self, Accuracy, Share};
 use crate::kind::{Kind, Making};
 use crate::proposals::Proposals;
 use crate::sample::in_question;
+
+mod rounds;
 
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -46,7 +48,7 @@ impl Kind for Estimate {
     type Params = Params;
 
     const NAME: &'static str = "estimate";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SUMMARY: &'static str = "Errors found and left, with 95 % intervals, from control rows.";
 
     fn input_ports() -> Vec<InputPort> {
@@ -76,13 +78,19 @@ impl Kind for Estimate {
         ]
     }
 
+    fn output_ports() -> Vec<&'static str> {
+        vec!["", rounds::ROUNDS]
+    }
+
     fn check(_: &Params, _: &CheckContext<'_>) -> Result<Checked, Vec<Finding>> {
         let mut schema = Schema::new([("measure", ColumnType::String)]);
         for column in ["estimate", "low", "high"] {
             schema.set(column, ColumnType::Float);
         }
         schema.set("words", ColumnType::String);
-        Ok(Checked { outputs: vec![("", PortType::Frame(schema))], ..Checked::default() })
+        let outputs = [("", schema), (rounds::ROUNDS, rounds::schema())];
+        let outputs = outputs.map(|(port, schema)| (port, PortType::Frame(schema))).to_vec();
+        Ok(Checked { outputs, ..Checked::default() })
     }
 
     fn node(params: Params, _: &Making<'_>) -> Result<Box<dyn Node>, NodeError> {
@@ -362,7 +370,7 @@ impl Node for EstimateNode {
         outputs.artifacts = Outputs::frame(table.frame()?).artifacts;
         outputs.count("wrong labels found", found as usize, Some(verified.len()));
         outputs.count(sentence, left.map_or(0, |left| left.estimate.round() as usize), None);
-        Ok(outputs)
+        Ok(outputs.with(rounds::ROUNDS, Artifact::Frame(rounds::frame(&verified)?)))
     }
 }
 
