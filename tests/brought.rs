@@ -268,3 +268,27 @@ fn calibration_fits_no_model_anew_and_keeps_what_is_predicted() {
     sandbox.edit("relabel.yaml", "classifier:", "calibrate: platt, classifier:");
     sandbox.relabel(&["check"]).code(2).says(&["not a choice", "temperature"]);
 }
+
+#[test]
+fn a_certain_label_has_the_best_entropy_score_unless_it_is_to_be_as_cleanlabs() {
+    let sandbox = sandbox();
+    let mut rows = rows(300);
+    let certain = CATEGORIES.map(|name| f64::from(u8::from(name == records(300, 7)[0].label)));
+    rows[0].1 = certain;
+    sandbox.write("p.csv", table(&rows));
+    let mut scores = Vec::new();
+    for entropy in ["", ", entropy: compatible"] {
+        let node = format!("input: oof, score: confidence_weighted_entropy{entropy}}}");
+        sandbox.write("relabel.yaml", PIPELINE.replace("input: oof}", &node));
+        sandbox.run(&[]);
+        let quality = |row: &Value| row["label_quality"].as_f64().unwrap();
+        scores.push(sandbox.frame("issues", &[]).iter().map(quality).collect::<Vec<f64>>());
+    }
+    assert_eq!((scores[0][0], scores[1][0]), (1.0, 0.0));
+    let others = scores[0][1..].iter().zip(&scores[1][1..]);
+    others.for_each(|(fixed, compatible)| assert!((fixed - compatible).abs() < 1e-12));
+    let node = "input: oof, score: normalized_margin, entropy: compatible}";
+    sandbox.write("relabel.yaml", PIPELINE.replace("input: oof}", node));
+    let told = "`entropy` does not go with this score";
+    sandbox.relabel(&["check"]).code(2).says(&[told, "confidence_weighted_entropy"]);
+}

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 
 use engine::{Artifact, Inputs, Node, NodeError, Outputs, RunContext};
 use label_issues::{
-    Collision, Dataset, Error as IssueError, Evidence, FilterBy, FilterOptions, MISSING,
-    Renormalized, ScoreMethod, ScoreOptions, TieBreak, class_overlaps, class_summaries,
+    Collision, Dataset, EntropyMode, Error as IssueError, Evidence, FilterBy, FilterOptions,
+    MISSING, Renormalized, ScoreMethod, ScoreOptions, TieBreak, class_overlaps, class_summaries,
     estimate_joint,
 };
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
@@ -51,6 +51,14 @@ enum Score {
     LabelPosterior,
 }
 
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Entropy {
+    #[default]
+    Fixed,
+    Compatible,
+}
+
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Params {
@@ -72,6 +80,10 @@ pub(crate) struct Params {
     /// Shift probabilities by the thresholds of their classes before scoring.
     #[serde(default)]
     adjust_pred_probs: bool,
+    /// What `confidence_weighted_entropy` says of a record whose label is certain: the best score,
+    /// or with `compatible` the worst, as cleanlab 2.9.0 does.
+    #[serde(default)]
+    entropy: Entropy,
     /// Resolve rows confident of several classes as the paper does, not as cleanlab does.
     #[serde(default)]
     paper: bool,
@@ -106,8 +118,11 @@ impl Params {
             Score::ConfidenceWeightedEntropy => ScoreMethod::ConfidenceWeightedEntropy,
             Score::ThresholdLogRatio => ScoreMethod::ThresholdLogRatio,
         };
-        let adjust_pred_probs = self.adjust_pred_probs;
-        Some(ScoreOptions { method, adjust_pred_probs, ..ScoreOptions::default() })
+        let entropy = match self.entropy {
+            Entropy::Fixed => EntropyMode::Fixed,
+            Entropy::Compatible => EntropyMode::Compatible,
+        };
+        Some(ScoreOptions { method, adjust_pred_probs: self.adjust_pred_probs, entropy })
     }
 }
 
@@ -146,6 +161,11 @@ impl Kind for Issues {
                 "`adjust_pred_probs` does not go with this score",
             );
             let hint = "take `score: self_confidence` or `normalized_margin`";
+            return Err(vec![finding.with_hint(hint)]);
+        }
+        if params.entropy != Entropy::Fixed && params.score != Score::ConfidenceWeightedEntropy {
+            let finding = Finding::param("/entropy", "`entropy` does not go with this score");
+            let hint = "take `score: confidence_weighted_entropy`";
             return Err(vec![finding.with_hint(hint)]);
         }
         let mut schema = context.schema("input").cloned().unwrap_or_default();
