@@ -167,6 +167,14 @@ pub(crate) fn in_question(frame: &DataFrame) -> Vec<bool> {
     }
 }
 
+/// The records of a stratum that are open to the draw.
+#[derive(Default)]
+struct Stratum {
+    size: usize,
+    /// Hash and row of those that may be drawn: the lowest, as many as are wanted in all.
+    lowest: BinaryHeap<(Digest, usize)>,
+}
+
 struct SampleNode {
     params: Params,
 }
@@ -187,25 +195,26 @@ impl SampleNode {
         let by = self.params.stratify_by.as_deref();
         let labels = by.map(|column| strings(frame, column)).transpose()?;
         let most = self.params.rows as usize;
-        // By stratum, how many records it has, and those that may be drawn: the lowest hashes.
-        let mut strata: BTreeMap<&str, (usize, BinaryHeap<(Digest, usize)>)> = BTreeMap::new();
+        let mut strata: BTreeMap<&str, Stratum> = BTreeMap::new();
         for (row, eligible) in in_question(frame).into_iter().enumerate() {
             if eligible && !verified(row) {
                 let stratum = labels.and_then(|labels| labels.get(row)).unwrap_or_default();
                 let hash = self.hash("sample", ids.get(row).unwrap_or_default());
-                let (size, lowest) = strata.entry(stratum).or_default();
-                *size += 1;
-                lowest.push((hash, row));
-                if lowest.len() > most {
-                    lowest.pop();
+                let stratum = strata.entry(stratum).or_default();
+                stratum.size += 1;
+                stratum.lowest.push((hash, row));
+                if stratum.lowest.len() > most {
+                    stratum.lowest.pop();
                 }
             }
         }
-        let sizes: Vec<usize> = strata.values().map(|(size, _)| *size).collect();
+        let sizes: Vec<usize> = strata.values().map(|stratum| stratum.size).collect();
         let open: usize = sizes.iter().sum();
         let wanted = most.min(open);
         let mut drawn: BTreeMap<usize, (&str, usize)> = BTreeMap::new();
-        for ((stratum, (size, lowest)), share) in strata.into_iter().zip(shares(&sizes, wanted)) {
+        for ((stratum, Stratum { size, lowest }), share) in
+            strata.into_iter().zip(shares(&sizes, wanted))
+        {
             let rows = lowest.into_sorted_vec().into_iter().take(share);
             drawn.extend(rows.map(|(_, row)| (row, (stratum, size))));
         }

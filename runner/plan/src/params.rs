@@ -202,10 +202,9 @@ fn fill(root: &Value, schema: &Value, params: &mut Value) {
         }
         // `5.0` is an integer to a schema, and the same as `5`.
         Value::Number(number) if is_integer(schema) => {
-            if let Some(whole) = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < EXACT) {
-                if number.is_f64() {
-                    *params = Value::from(whole as i64);
-                }
+            let whole = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < EXACT);
+            if let Some(whole) = whole.filter(|_| number.is_f64()) {
+                *params = Value::from(whole as i64);
             }
         }
         _ => {}
