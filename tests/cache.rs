@@ -273,12 +273,12 @@ fn damage_is_told_to_people() {
 fn cached_units_that_run_once_more_give_the_same() {
     let sandbox = Sandbox::audit();
     sandbox.run(&[]);
-    let before = files_below(&sandbox.path(".relabel/records-v2")).len();
+    let before = files_below(&sandbox.path(".relabel/records-v3")).len();
     let args = ["cache", "verify", "--rerun", "100", "--format", "json"];
     let reruns = sandbox.relabel(&args).ok().json_lines().pop().unwrap();
     // All but the two sinks.
     assert_eq!((reruns["reruns"].as_array().unwrap().len(), &reruns["diverged"]), (12, &0.into()));
-    assert_eq!(files_below(&sandbox.path(".relabel/records-v2")).len(), before);
+    assert_eq!(files_below(&sandbox.path(".relabel/records-v3")).len(), before);
     let some = |sandbox: &Sandbox| {
         let args = ["cache", "verify", "--rerun", "3", "--format", "json"];
         sandbox.relabel(&args).ok().json_lines().pop().unwrap()["reruns"].clone()
@@ -294,7 +294,11 @@ fn a_unit_that_gives_something_else_is_a_divergence() {
     let text = std::fs::read_to_string(&path).unwrap();
     let mut record: Value = serde_json::from_str(&text).unwrap();
     record["outputs"][0]["logical"] = json!("0".repeat(64));
-    std::fs::write(&path, record.to_string()).unwrap();
+    record.as_object_mut().unwrap().shift_remove("seal");
+    // A record begins with the digest of the rest of it.
+    let rest = record.to_string().split_off(1);
+    let seal = engine::Digest::of(rest.as_bytes());
+    std::fs::write(&path, format!("{{\"seal\":\"{seal}\",{rest}")).unwrap();
     let outcome = sandbox.relabel(&["cache", "verify", "--rerun", "100"]).code(8);
     let line = "rerun    current          its output is not what the cache has";
     assert!(outcome.stdout.contains(line), "{}", outcome.stdout);

@@ -118,7 +118,7 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
 
 /// Path of the record of a unit, and of its main blob; `unit` as the facts have it.
 pub fn record_and_blob(sandbox: &Sandbox, kind: &str, unit: &str) -> (PathBuf, PathBuf) {
-    for path in files_below(&sandbox.path(".relabel/records-v2")) {
+    for path in files_below(&sandbox.path(".relabel/records-v3")) {
         let text = std::fs::read_to_string(&path).unwrap();
         let record: Value = serde_json::from_str(&text).unwrap_or_default();
         if record["kind"] == kind && text.contains(&format!("\"{unit}\"")) {
@@ -156,6 +156,31 @@ fn blobs_cut_short_are_made_again() {
     assert_eq!(events.units("run"), UNITS);
     assert_eq!(events.reason("oof[0]"), "output-corrupt");
     assert_eq!((sandbox.frame("oof", &[]), sandbox.read("out/cleaned.csv")), whole);
+}
+
+/// Where a bit makes another number or another digest, all is JSON as before.
+#[test]
+fn records_with_a_flipped_bit_are_made_again() {
+    let sandbox = Sandbox::audit();
+    sandbox.run(&[]);
+    let whole = (sandbox.frame("oof", &[]), sandbox.read("out/cleaned.csv"));
+    let records = files_below(&sandbox.path(".relabel/records-v3"));
+    for path in &records {
+        let text = std::fs::read_to_string(path).unwrap();
+        let logical = text.find("\"logical\":\"").unwrap() + 12;
+        let mut bytes = text.into_bytes();
+        // Of a digit another digit.
+        bytes[logical] ^= 1;
+        std::fs::write(path, bytes).unwrap();
+    }
+    let plan = sandbox.relabel(&["plan"]).ok();
+    assert!(plan.stdout.contains("output in the cache is damaged"), "{}", plan.stdout);
+    let events = sandbox.run(&[]);
+    assert_eq!(events.units("run"), UNITS);
+    assert_eq!((sandbox.frame("oof", &[]), sandbox.read("out/cleaned.csv")), whole);
+    flip_a_bit(&records[0]);
+    let verified = sandbox.relabel(&["cache", "verify"]);
+    assert!(verified.stdout.contains(", 1 damaged"), "{}", verified.stdout);
 }
 
 #[test]
@@ -302,7 +327,7 @@ fn a_read_only_cache_is_still_good_for_plan_and_show() {
     let folder = sandbox.path(".relabel");
     let mut folders: Vec<PathBuf> =
         files_below(&folder).iter().map(|file| file.parent().unwrap().to_owned()).collect();
-    folders.extend(["locks", "objects-v1", "records-v2", "runs-v1"].map(|name| folder.join(name)));
+    folders.extend(["locks", "objects-v1", "records-v3", "runs-v1"].map(|name| folder.join(name)));
     folders.push(folder.clone());
     let set_mode = |mode: u32| {
         for folder in &folders {

@@ -138,7 +138,7 @@ fn no_lock_file_and_a_damaged_one() {
     std::fs::remove_file(sandbox.path("plugins.lock")).unwrap();
     let outcome = sandbox.relabel(&["run", "--locked"]).code(7);
     outcome.says(&["there is no plugins.lock", "hint: `relabel plugins lock relabel.yaml`"]);
-    assert!(!sandbox.path(".relabel/records-v2").exists(), "nothing ran");
+    assert!(!sandbox.path(".relabel/records-v3").exists(), "nothing ran");
     let mut command = sandbox.command(&["check"]);
     command.env("RELABEL_LOCKED", "0");
     sandbox.outcome(command).ok();

@@ -99,7 +99,7 @@ def cached(folder):
             bytes_of[os.path.join(path, name)] = os.path.getsize(os.path.join(path, name))
     frames = [0]
     for path in bytes_of:
-        if "records-v2" in path:
+        if "records-v3" in path:
             with open(path, encoding="utf-8") as file:
                 outputs = json.load(file)["outputs"]
             frames += [sum(blob["bytes"] for blob in output["blobs"]) for output in outputs]

@@ -10,6 +10,8 @@ use std::path::Path;
 pub struct Digest([u8; 32]);
 
 impl Digest {
+    pub const BYTES: usize = 32;
+
     pub fn of(bytes: &[u8]) -> Digest {
         Digest(*blake3::hash(bytes).as_bytes())
     }

@@ -10,7 +10,7 @@
 //! | path | what | version |
 //! | --- | --- | --- |
 //! | `objects-v1/ab/cdef…` | a blob, named by the BLAKE3 of its bytes | in the folder's name |
-//! | `records-v2/ab/cdef….json` | a unit's record, named by its key | in the folder's name |
+//! | `records-v3/ab/cdef….json` | a unit's record, named by its key, with a digest of itself | in the folder's name |
 //! | `locks/KEY` | one file a key that is being computed, held by a kernel lock | none |
 //! | `locks/run-ID` | one file a run that is on, held by a kernel lock | none |
 //! | `locks/gc` | held shared for the moment a run takes a result into use, alone while one is removed | none |
@@ -25,6 +25,7 @@ mod file_digests;
 mod fs;
 pub mod kill;
 mod lock;
+mod seal;
 mod store;
 mod sweep;
 

@@ -14,6 +14,7 @@ use crate::facts::Facts;
 use crate::fs::write_unsynced;
 use crate::kill;
 use crate::lock::{KeyLock, LockAttempt};
+use crate::seal::{sealed, unsealed};
 use crate::sweep::{Hold, touch};
 
 /// Bytes of a record that is read at once.
@@ -75,7 +76,7 @@ pub struct UnitRecord {
 }
 
 impl UnitRecord {
-    pub const SCHEMA_VERSION: u32 = 2;
+    pub const SCHEMA_VERSION: u32 = 3;
 
     pub fn output(&self, port: &str) -> Option<&OutputRecord> {
         self.outputs.iter().find(|output| output.port == port)
@@ -130,7 +131,7 @@ impl Cache {
 
     /// Makes the folders and tries to write, so that a full or read-only disk is told at once.
     pub fn prepare(&self) -> Result<(), CacheError> {
-        for name in ["objects-v1", "records-v2", "locks", "runs-v1"] {
+        for name in ["objects-v1", "records-v3", "locks", "runs-v1"] {
             let folder = self.folder.join(name);
             std::fs::create_dir_all(&folder)
                 .and_then(|()| tempfile::tempfile_in(&folder))
@@ -146,7 +147,7 @@ impl Cache {
 
     pub(crate) fn record_path(&self, key: &Digest) -> PathBuf {
         let hex = key.to_hex();
-        self.folder.join("records-v2").join(&hex[..2]).join(format!("{}.json", &hex[2..]))
+        self.folder.join("records-v3").join(&hex[..2]).join(format!("{}.json", &hex[2..]))
     }
 
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
@@ -154,18 +155,18 @@ impl Cache {
         self.folder.join("objects-v1").join(&hex[..2]).join(&hex[2..])
     }
 
-    /// The record under a key; one that cannot be read is as good as none.
+    /// The record under a key; one that is damaged or cannot be read is as good as none.
     pub fn record(&self, key: &Digest) -> Option<UnitRecord> {
         // Most records fit a small buffer: of thousands, each costs one read and no memory.
         let mut small = [0; SMALL_RECORD];
         let mut file = File::open(self.record_path(key)).ok()?;
         let length = file.read(&mut small).ok()?;
-        let record: UnitRecord = if length < SMALL_RECORD {
-            serde_json::from_slice(&small[..length]).ok()?
+        let record = if length < SMALL_RECORD {
+            unsealed(&small[..length])?
         } else {
             let mut bytes = small.to_vec();
             file.read_to_end(&mut bytes).ok()?;
-            serde_json::from_slice(&bytes).ok()?
+            unsealed(&bytes)?
         };
         (record.schema_version == UnitRecord::SCHEMA_VERSION && record.key == *key)
             .then_some(record)
@@ -188,9 +189,8 @@ impl Cache {
                 return Err(self.error("an artifact is no longer there", error));
             }
         }
-        let bytes = serde_json::to_vec(record).expect("a record is plain data");
         let path = self.record_path(&record.key);
-        write_unsynced(&path, &bytes)
+        write_unsynced(&path, &sealed(record))
             .map_err(|error| self.error("cannot write a record", error))?;
         drop(shared);
         self.note_unsynced(path);

@@ -24,6 +24,9 @@ use crate::store::{Cache, CacheError, TEMPORARY_BLOB, UnitRecord};
 /// How often a run tries to take its own lock, 5 ms apart.
 const LOCK_ATTEMPTS: usize = 400;
 
+/// Where earlier versions kept their records.
+const OLD_RECORDS: [&str; 2] = ["records-v1", "records-v2"];
+
 /// Everything that changes when a file is marked as used, replaced or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
@@ -51,7 +54,7 @@ pub struct BlobEntry {
     pub stamp: Stamp,
 }
 
-/// A file that is neither: what a killed process left unfinished.
+/// A file that is neither: what a killed process left unfinished, or a record of an earlier format.
 #[derive(Debug, Clone)]
 pub struct Stray {
     pub path: PathBuf,
@@ -241,7 +244,7 @@ impl Cache {
     /// Looks at everything that is there.
     pub fn inventory(&self) -> Result<Inventory, CacheError> {
         let mut found = Inventory::default();
-        for (path, metadata) in self.files_of("records-v2")? {
+        for (path, metadata) in self.files_of("records-v3")? {
             let (bytes, stamp) = (metadata.len(), Stamp::of(&metadata));
             match named_digest(&path, ".json") {
                 Some(key) => {
@@ -259,6 +262,13 @@ impl Cache {
                 }
                 None => found.strays.push(Stray { path, bytes, stamp }),
             }
+        }
+        for name in OLD_RECORDS {
+            let old = self.files_of(name)?.into_iter();
+            found.strays.extend(old.map(|(path, metadata)| {
+                let (bytes, stamp) = (metadata.len(), Stamp::of(&metadata));
+                Stray { path, bytes, stamp }
+            }));
         }
         let others =
             files_in(self.folder()).into_iter().chain(files_in(&self.folder().join("facts-v1")));

@@ -99,15 +99,19 @@ fn runs_hold_locks_and_leave_none_behind() {
 }
 
 #[test]
-fn unfinished_files_are_strays() {
+fn unfinished_files_and_old_records_are_strays() {
     let bench = Bench::new();
     bench.put("a", b"one");
+    let old = bench.cache.folder().join("records-v1/ab");
+    std::fs::create_dir_all(&old).unwrap();
+    std::fs::write(old.join("cd.json"), "{}").unwrap();
     let left = bench.cache.folder().join("objects-v1/.tmp-1234");
     std::fs::write(&left, "half").unwrap();
     let inventory = bench.cache.inventory().unwrap();
     assert_eq!((inventory.records.len(), inventory.blobs.len()), (1, 1));
-    assert_eq!(inventory.strays.len(), 1);
+    assert_eq!(inventory.strays.len(), 2);
     let none = BTreeSet::new();
     let sweep = bench.cache.sweep(&inventory, &none, &none, &inventory.strays).unwrap();
-    assert_eq!((sweep.strays, sweep.bytes, left.exists()), (1, 4, false));
+    assert_eq!((sweep.strays, sweep.bytes, left.exists()), (2, 6, false));
+    assert!(!old.join("cd.json").exists());
 }
