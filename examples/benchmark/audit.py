@@ -6,7 +6,7 @@
 FILE has the columns record_id, text, label and true_label. VENV has numpy, scikit-learn and cleanlab.
 
 Part `ranking`: average precision, and precision at the number of true errors, of each score of `issues`
-on out-of-fold probabilities of `linear` and of an ensemble, and of cleanlab's scores on those of
+on out-of-fold probabilities of `linear` (also with parameters it chooses itself) and of an ensemble, and of cleanlab's scores on those of
 scikit-learn's TF-IDF and logistic regression (vectoriser fitted per fold; five stratified folds on both
 sides).
 
@@ -38,6 +38,7 @@ PEER_SCORES = ["normalized_margin", "self_confidence", "confidence_weighted_entr
 # The ensemble: three models that err on different records.
 MODELS = {
     "linear": ["{plugin: linear}"],
+    "linear, auto": ["{plugin: linear, params: auto}"],
     "ensemble": ["{plugin: linear, params: {word_ngrams: 2}}", "{plugin: linear, params: {char_ngrams: [3, 5]}}",
                  "{plugin: complement-nb}"],
 }
@@ -258,6 +259,8 @@ def ranking_tables(rows):
         table(["set"] + [f"{who}: {score}" for who, score in columns],
               [[name] + [f"{value:.3f}" for value in cells] for name, cells in values.items()])
         theirs = [n for n, (who, _) in enumerate(columns) if who.startswith("cleanlab")]
+        if not theirs:
+            continue
         lines = []
         for n, (who, score) in enumerate(columns):
             if n in theirs or score != SCORES[0]:
