@@ -53,6 +53,10 @@ nodes:
       - {name: ranked, rule: ranked, rank_by: label_quality, budget: 500}
   page: {kind: report, input: issues, classes: issues.classes, duplicates: pairs.conflicts,
          models: both.models, path: out/report.html}
+  tenths: {kind: filter, input: records,
+           where: 'sum(case when record_id is null then 0.0 else 0.1 end) = 30000.0'}
+  digits: {kind: filter, input: records, where: 'NUMBER < sum(NUMBER / 7.0) DIGITS
+           or NUMBER < avg(NUMBER / 7.0) DIGITS or NUMBER < stddev(NUMBER / 7.0) DIGITS'}
   drawn: {kind: sample, input: issues, rows: 200, stratify_by: given_label}
   found: {kind: estimate, input: issues, decisions: decided, next: laned, budget: 250}
   people: {kind: agreement, input: decided.votes, probabilities: bayes.probabilities}
@@ -66,6 +70,13 @@ nodes:
   other: {kind: train, input: current, classifier: {plugin: majority}}
   scores: {kind: evaluate, model: [other, model], gold: gold}
 ";
+
+/// The pipeline; in `digits` the number in a record's id, and the last binary digits of an aggregate,
+/// which are the first to follow the order of a sum.
+fn pipeline() -> String {
+    let text = PIPELINE.replace("DIGITS", "* 1048576.0 % 262144.0");
+    text.replace("NUMBER", "cast(substr(record_id, 2) as double)")
+}
 
 /// Records with repeated words, some wrong labels, some empty texts; the same on every machine.
 fn records(count: usize) -> String {
@@ -123,7 +134,7 @@ type Results = (BTreeMap<Digest, Vec<Digest>>, BTreeMap<String, Vec<u8>>);
 fn run(threads: &str) -> Results {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("relabel.toml"), "").unwrap();
-    std::fs::write(folder.path().join("relabel.yaml"), PIPELINE).unwrap();
+    std::fs::write(folder.path().join("relabel.yaml"), pipeline()).unwrap();
     std::fs::write(folder.path().join("records.csv"), records(RECORDS)).unwrap();
     std::fs::write(folder.path().join("scores.csv"), probabilities(RECORDS)).unwrap();
     std::fs::write(folder.path().join("gold.csv"), records(5000)).unwrap();

@@ -13,6 +13,7 @@ use crate::kind::{Kind, Making};
 
 mod condition;
 mod lanes;
+mod row_order;
 
 /// A rule on confidence that keeps less than this share of the disagreements starves the queue.
 const STARVING: f64 = 0.01;
@@ -35,7 +36,7 @@ impl Kind for Filter {
     type Params = Params;
 
     const NAME: &'static str = "filter";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SUMMARY: &'static str = "Keeps records by a SQL expression, or by named lanes.";
 
     fn input_ports() -> Vec<InputPort> {

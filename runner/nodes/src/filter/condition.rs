@@ -6,6 +6,7 @@ use plan::{Finding, Schema, World};
 use polars::prelude::*;
 use polars::sql::sql_expr;
 
+use super::row_order::in_row_order;
 use crate::columns::data_type;
 use crate::soundness;
 
@@ -29,7 +30,7 @@ pub(super) fn check_once(
 /// Parses the expression and types it against an empty frame with the input's columns.
 pub(super) fn check(condition: &str, schema: &Schema, pointer: &str) -> Result<(), Finding> {
     let wrong = |message: String| Finding::param(pointer, message);
-    let expression = parse(condition, pointer)?;
+    let expression = in_row_order(parse(condition, pointer)?);
     let columns = schema
         .columns
         .iter()
@@ -157,7 +158,7 @@ pub(super) fn columns(condition: &str) -> Option<Vec<String>> {
 
 /// For which records an expression is true.
 pub(super) fn evaluate(frame: &DataFrame, condition: &str) -> Result<Vec<bool>, NodeError> {
-    let expression = sql_expr(condition)?.alias("condition");
+    let expression = in_row_order(sql_expr(condition)?).alias("condition");
     let table = frame.clone().lazy().select([expression]).collect()?;
     let column = table.columns().first().cloned().unwrap_or_default();
     let mask = column
