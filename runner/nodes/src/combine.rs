@@ -15,6 +15,7 @@ use crate::kind::{Kind, Making};
 use crate::predict::calibration::{Calibrate, calibrated};
 use crate::predict::out_of_fold_schema;
 use crate::predict::scores::{Quality, Scores, reliability_frame, reliability_schema};
+use crate::predict::values::Values;
 
 /// Records that weights are fitted on at most; they are a handful of numbers.
 const MOST_RECORDS: usize = 100_000;
@@ -65,7 +66,7 @@ impl Kind for Combine {
     type Params = Params;
 
     const NAME: &'static str = "combine";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SUMMARY: &'static str = "One prediction out of those of several `predict` nodes.";
 
     fn input_ports() -> Vec<InputPort> {
@@ -293,19 +294,27 @@ impl CombineNode {
         let mut columns: Vec<&Column> =
             frame.columns().iter().filter(|column| column.name() != "record_id").collect();
         columns.sort_by(|a, b| a.name().cmp(b.name()));
-        let mut values = Vec::with_capacity(columns.len());
         for column in &columns {
-            let wrong = || {
-                let message = format!("column `{}` holds no probabilities", column.name());
-                NodeError::input(format!("`{}`: {message}", self.name(model)))
-            };
             if !column.dtype().is_float() || column.null_count() > 0 {
-                return Err(wrong());
+                let message = format!("column `{}` holds no probabilities", column.name());
+                return Err(NodeError::input(format!("`{}`: {message}", self.name(model))));
             }
-            let cast = column.cast(&DataType::Float32)?.rechunk();
-            let numbers = cast.f32()?.cont_slice()?;
-            values.push(rows.iter().map(|row| numbers[*row]).collect());
         }
+        let values = if columns.iter().all(|column| *column.dtype() == DataType::Float32) {
+            let single = |column: &&Column| -> Result<Vec<f32>, NodeError> {
+                let column = column.rechunk();
+                let numbers = column.f32()?.cont_slice()?;
+                Ok(rows.iter().map(|row| numbers[*row]).collect())
+            };
+            Values::Single(columns.iter().map(single).collect::<Result<_, NodeError>>()?)
+        } else {
+            let double = |column: &&Column| -> Result<Vec<f64>, NodeError> {
+                let column = column.cast(&DataType::Float64)?.rechunk();
+                let numbers = column.f64()?.cont_slice()?;
+                Ok(rows.iter().map(|row| numbers[*row]).collect())
+            };
+            Values::Double(columns.iter().map(double).collect::<Result<_, NodeError>>()?)
+        };
         Ok(Scores { names: columns.iter().map(|c| c.name().to_string()).collect(), values })
     }
 
@@ -327,21 +336,19 @@ impl CombineNode {
     }
 }
 
-/// The weighted mean of probabilities, added up in the order of the models.
+/// The weighted mean of probabilities, added up in the order of the models; in double precision if
+/// one of them is.
 fn mixed(models: &[Scores], weights: &[f64]) -> Scores {
     let names = models[0].names.clone();
-    let values = (0..names.len())
-        .map(|class| {
-            (0..models[0].values[class].len())
-                .map(|row| {
-                    let parts = models.iter().zip(weights);
-                    let sum: f64 =
-                        parts.map(|(model, w)| w * f64::from(model.values[class][row])).sum();
-                    sum as f32
-                })
-                .collect()
+    let height = models[0].values.height();
+    let column = |class: usize| {
+        (0..height).map(move |row| {
+            let parts = models.iter().zip(weights);
+            parts.map(|(model, weight)| weight * model.values.get(class, row)).sum()
         })
-        .collect();
+    };
+    let double = models.iter().any(|model| model.values.is_double());
+    let values = Values::collect((0..names.len()).map(column), double);
     Scores { names, values }
 }
 
@@ -363,7 +370,7 @@ fn log_loss_weights(models: &[Scores], labels: &StringChunked) -> Vec<f64> {
     let given: Vec<f64> = labelled
         .iter()
         .step_by(step)
-        .flat_map(|(row, class)| models.iter().map(|model| f64::from(model.values[*class][*row])))
+        .flat_map(|(row, class)| models.iter().map(|model| model.values.get(*class, *row)))
         .map(|p| p.max(SMALLEST))
         .collect();
     let records = given.len() / models.len();
@@ -451,7 +458,7 @@ mod tests {
 
     fn scores(values: [&[f32]; 2]) -> Scores {
         let names = vec!["a".to_owned(), "b".to_owned()];
-        Scores { names, values: values.map(<[f32]>::to_vec).to_vec() }
+        Scores { names, values: Values::Single(values.map(<[f32]>::to_vec).to_vec()) }
     }
 
     fn labels(values: &[&str]) -> StringChunked {

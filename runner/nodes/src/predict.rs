@@ -41,6 +41,7 @@ mod brought;
 pub(crate) mod calibration;
 mod npy;
 pub(crate) mod scores;
+pub(crate) mod values;
 mod verified;
 
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -112,7 +113,7 @@ impl Kind for Predict {
     type Params = Params;
 
     const NAME: &'static str = "predict";
-    const VERSION: u32 = 3;
+    const VERSION: u32 = 4;
     const SUMMARY: &'static str = "Out-of-fold predictions; probabilities on `probabilities`.";
 
     fn input_ports() -> Vec<InputPort> {

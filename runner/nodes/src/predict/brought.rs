@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 use super::npy::{HEADER_BYTES, Header};
 use super::scores::Scores;
+use super::values::Values;
 use crate::columns::{booleans, listed, rows_by_id, strings};
 use crate::source::bytes::{Format, matching_files, read_bytes, read_start};
 use crate::source::table;
@@ -223,7 +224,8 @@ impl Brought {
         })?;
         let column = |column| (0..header.rows).map(|row| values.get(row, column)).collect();
         let columns = (0..header.columns).map(column).collect();
-        Ok(Matrix { names, columns, row_of_record: (0..header.rows).collect() })
+        let (row_of_record, double) = ((0..header.rows).collect(), header.is_double());
+        Ok(Matrix { names, columns, row_of_record, double })
     }
 
     fn table(
@@ -246,7 +248,10 @@ impl Brought {
             .iter()
             .map(|name| self.numbers(read.column(name)?, ids.str()?))
             .collect::<Result<_, NodeError>>()?;
-        Ok(Matrix { names, columns, row_of_record })
+        // Digits of a text are as many as somebody wrote: none of them is lost.
+        let single = |name: &String| read.column(name).map(|c| *c.dtype() == DataType::Float32);
+        let double = !names.iter().all(|name| single(name).unwrap_or(false));
+        Ok(Matrix { names, columns, row_of_record, double })
     }
 
     /// A column as numbers; what is missing or no number is refused with its record.
@@ -255,7 +260,8 @@ impl Brought {
         let record = |row: usize| ids.get(row).unwrap_or_default().to_owned();
         let refuse = |row: usize, what: &str| {
             let id = record(row);
-            NodeError::input(format!("record `{id}` of `{}`: `{name}` {what}", self.path))
+            let message = format!("record `{id}` of `{}`: `{name}` {what}", self.path);
+            self.with_columns_hint(NodeError::input(message), "")
         };
         if let Ok(texts) = column.str() {
             let parsed = texts.iter().enumerate().map(|(row, text)| {
@@ -267,12 +273,24 @@ impl Brought {
         if !column.dtype().is_primitive_numeric() {
             let message =
                 format!("column `{name}` of `{}` is of type {}", self.path, column.dtype());
-            return Err(NodeError::input(message)
-                .with_hint("probabilities are numbers; `categories: [...]` leaves columns out"));
+            return Err(
+                self.with_columns_hint(NodeError::input(message), "probabilities are numbers")
+            );
         }
         let cast = column.cast(&DataType::Float64)?;
         let values = cast.f64()?.iter().enumerate();
         values.map(|(row, value)| value.ok_or_else(|| refuse(row, "is empty"))).collect()
+    }
+
+    /// Adds a hint, and how to leave columns out where all of a table are taken for categories.
+    fn with_columns_hint(&self, error: NodeError, hint: &str) -> NodeError {
+        let columns = "`categories: [...]` leaves columns out that are none";
+        match (hint, self.categories.is_none()) {
+            ("", true) => error.with_hint(columns),
+            ("", false) => error,
+            (hint, true) => error.with_hint(format!("{hint}; {columns}")),
+            (hint, false) => error.with_hint(hint),
+        }
     }
 
     /// The row of each record; each must have exactly one.
@@ -343,11 +361,11 @@ impl Brought {
 
     /// Probabilities by category in the order of names, checked and with sums of 1.
     fn scores(&self, matrix: Matrix, frame: &DataFrame) -> Result<(Scores, usize), NodeError> {
-        let Matrix { names, columns, row_of_record } = matrix;
+        let Matrix { names, columns, row_of_record, double } = matrix;
         let ids = strings(frame, "record_id")?;
         let mut order: Vec<usize> = (0..names.len()).collect();
         order.sort_unstable_by(|a, b| names[*a].cmp(&names[*b]));
-        let mut values = vec![Vec::with_capacity(row_of_record.len()); names.len()];
+        let mut divisors = Vec::with_capacity(row_of_record.len());
         let mut renormalised = 0;
         for (record, row) in row_of_record.iter().enumerate() {
             let place = || {
@@ -360,22 +378,25 @@ impl Brought {
                 if !p.is_finite() || p < 0.0 {
                     let name = &names[*class];
                     let message = format!("{}: the probability of `{name}` is {p}", place());
-                    return Err(NodeError::input(message));
+                    return Err(self.with_columns_hint(NodeError::input(message), ""));
                 }
                 sum += p;
             }
             let off = (sum - 1.0).abs();
             if off > SUM_TOLERANCE {
                 let message = format!("{}: the probabilities sum to {sum}, not to 1", place());
-                return Err(NodeError::input(message)
-                    .with_hint("probabilities are needed, such as a softmax of scores"));
+                let hint = "probabilities are needed, such as a softmax of scores";
+                return Err(self.with_columns_hint(NodeError::input(message), hint));
             }
             let divisor = if off > SUM_EXACT { sum } else { 1.0 };
             renormalised += usize::from(off > SUM_EXACT);
-            for (values, class) in values.iter_mut().zip(&order) {
-                values.push((columns[*class][*row] / divisor) as f32);
-            }
+            divisors.push(divisor);
         }
+        let column = |class: &usize| {
+            let column = &columns[*class];
+            row_of_record.iter().zip(&divisors).map(|(row, divisor)| column[*row] / divisor)
+        };
+        let values = Values::collect(order.iter().map(column), double);
         let names = order.into_iter().map(|class| names[class].clone()).collect();
         Ok((Scores { names, values }, renormalised))
     }
@@ -386,6 +407,8 @@ struct Matrix {
     names: Vec<String>,
     columns: Vec<Vec<f64>>,
     row_of_record: Vec<usize>,
+    /// Whether the file has more than single precision.
+    double: bool,
 }
 
 /// Categories are two or more, each once, and of the taxonomy where there is one.

@@ -133,7 +133,7 @@ fn temperature(mut scores: Scores, sample: &Sample) -> Result<Scores, NodeError>
         .map(|fold| {
             let (mut rows, mut labels) = (Vec::new(), Vec::new());
             for (row, class) in sample.outside(*fold, &sample.order).take(most) {
-                rows.extend(scores.values.iter().map(|values| f64::from(values[row])));
+                rows.extend((0..width).map(|class| scores.values.get(class, row)));
                 labels.push(class);
             }
             Temperature::fit(&rows, &labels, width)
@@ -154,13 +154,14 @@ fn temperature(mut scores: Scores, sample: &Sample) -> Result<Scores, NodeError>
 
 fn isotonic(mut scores: Scores, sample: &Sample) -> Result<Scores, NodeError> {
     let mut by_fold: Vec<Vec<Isotonic>> = vec![Vec::new(); sample.all_folds.len()];
-    for (class, values) in scores.values.iter().enumerate() {
+    let values = &scores.values;
+    for class in 0..scores.names.len() {
         // Sorted once for all folds; ties are one step of the function in any order.
         let mut rising = sample.order.clone();
-        rising.sort_unstable_by(|a, b| values[*a].total_cmp(&values[*b]));
+        rising.sort_unstable_by(|a, b| values.get(class, *a).total_cmp(&values.get(class, *b)));
         for (fitted, fold) in by_fold.iter_mut().zip(&sample.all_folds) {
             let rows = sample.outside(*fold, &rising);
-            let points = rows.map(|(row, label)| (f64::from(values[row]), label as usize == class));
+            let points = rows.map(|(row, label)| (values.get(class, row), label as usize == class));
             fitted.push(Isotonic::fit(points));
         }
     }
@@ -203,24 +204,25 @@ fn put_first(cells: &mut [f64], best: usize) {
 /// Classes may have become equal; the one that was the best stays so.
 fn keep_best(scores: &mut Scores, row: usize, best: usize) {
     if scores.best(row) != best {
-        scores.values[best][row] = scores.values[best][row].next_up();
+        scores.values.raise(best, row);
     }
 }
 
 fn read_row(scores: &Scores, row: usize, cells: &mut [f64]) {
-    for (cell, values) in cells.iter_mut().zip(&scores.values) {
-        *cell = f64::from(values[row]);
+    for (class, cell) in cells.iter_mut().enumerate() {
+        *cell = scores.values.get(class, row);
     }
 }
 
 fn write_row(scores: &mut Scores, row: usize, cells: &[f64]) {
-    for (cell, values) in cells.iter().zip(&mut scores.values) {
-        values[row] = *cell as f32;
+    for (class, cell) in cells.iter().enumerate() {
+        scores.values.set(class, row, *cell);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::values::Values;
     use super::*;
     use crate::columns::string_column;
 
@@ -246,7 +248,7 @@ mod tests {
             Column::new("fold_id".into(), folds),
         ]);
         let names = names.map(str::to_owned).to_vec();
-        (Scores { names, values }, frame.unwrap())
+        (Scores { names, values: Values::Single(values) }, frame.unwrap())
     }
 
     fn error(scores: &Scores, frame: &DataFrame) -> f64 {
@@ -264,7 +266,7 @@ mod tests {
             assert!(before > 0.2 && after < 0.03, "{how:?}: {before} -> {after}");
             assert!((0..6000).all(|row| scores.best(row) == best[row]), "{how:?}");
             for row in 0..6000 {
-                let sum: f64 = scores.values.iter().map(|v| f64::from(v[row])).sum();
+                let sum: f64 = (0..3).map(|class| scores.values.get(class, row)).sum();
                 assert!((sum - 1.0).abs() < 1e-6, "{how:?} {row} {sum}");
             }
         }
@@ -290,9 +292,11 @@ mod tests {
         // One class is right far less often than it says, so its curve lies under the others'.
         let (mut scores, frame) = overconfident(900);
         for row in 0..900 {
-            let tilt = 0.4 * (row % 11) as f32 / 11.0;
-            scores.values[row % 3][row] -= tilt;
-            scores.values[(row + 1) % 3][row] += tilt;
+            let tilt = 0.4 * (row % 11) as f64 / 11.0;
+            for (class, tilt) in [(row % 3, -tilt), ((row + 1) % 3, tilt)] {
+                let tilted = scores.values.get(class, row) + tilt;
+                scores.values.set(class, row, tilted);
+            }
         }
         let best: Vec<usize> = (0..900).map(|row| scores.best(row)).collect();
         let scores = calibrated(scores, Calibrate::Isotonic, &frame).unwrap();
@@ -319,7 +323,8 @@ mod tests {
             let column = string_column("label", turned.iter().map(|label| Some(label.as_str())));
             frame.with_column(column).unwrap();
             let other = calibrated(scores, how, &frame).unwrap();
-            let same = |row: usize| (0..3).all(|c| one.values[c][row] == other.values[c][row]);
+            let same =
+                |row: usize| (0..3).all(|c| one.values.get(c, row) == other.values.get(c, row));
             assert!((0..600).filter(|row| row / 30 % 5 == 2).all(same), "{how:?}");
             assert!(!(0..600).all(same), "{how:?}: the other folds do learn from it");
         }

@@ -90,6 +90,10 @@ impl Header {
         Ok(Header { rows: *rows, columns: *columns, number, start })
     }
 
+    pub fn is_double(&self) -> bool {
+        self.number == Number::Double
+    }
+
     /// The numbers of the whole file, row by row.
     ///
     /// # Errors

@@ -4,9 +4,11 @@ use engine::{Artifact, NodeError, Outputs};
 use plan::{ColumnType, Schema, Taxonomy};
 use polars::prelude::*;
 
+use super::values::Values;
 use crate::columns::{integers, string_column, strings};
 
-/// Bins of equal width for the expected calibration error (Guo et al. 2017, section 2).
+/// Bins of equal mass for the expected calibration error (Nixon et al., "Measuring calibration in deep
+/// learning", 2019, section 3.3). Bins of equal width leave most of them empty where models are sure.
 const CALIBRATION_BINS: usize = 15;
 
 /// A probability of 0 would make the log-loss infinite.
@@ -22,12 +24,40 @@ pub(crate) struct Quality {
     bins: [Bin; CALIBRATION_BINS],
 }
 
-/// Records whose confidence lies in one bin.
+/// Records of neighbouring confidence.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bin {
     records: u64,
     hits: u64,
+    /// Sum of all confidences, the lowest and the highest.
     confidence: f64,
+    low: f64,
+    high: f64,
+}
+
+/// Bins that hold about equally many of these confidences, each with whether it was a hit.
+///
+/// Equal confidences are in one bin, the one that holds the middle of their ranks, whatever the order
+/// of records; so a bin may hold more than its share, and others nothing.
+fn bins_of(mut judged: Vec<(f64, bool)>) -> [Bin; CALIBRATION_BINS] {
+    judged.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+    let mut bins = [Bin::default(); CALIBRATION_BINS];
+    let mut before = 0;
+    for equal in judged.chunk_by(|a, b| a.0 == b.0) {
+        let twice_the_middle = 2 * before + equal.len();
+        before += equal.len();
+        let bin = twice_the_middle * CALIBRATION_BINS / (2 * judged.len());
+        let bin = &mut bins[bin.min(CALIBRATION_BINS - 1)];
+        let confidence = equal[0].0;
+        if bin.records == 0 {
+            bin.low = confidence;
+        }
+        bin.high = confidence;
+        bin.records += equal.len() as u64;
+        bin.hits += equal.iter().filter(|(_, hit)| *hit).count() as u64;
+        bin.confidence += confidence * equal.len() as f64;
+    }
+    bins
 }
 
 pub(super) const ACCURACY: &str = "out-of-fold accuracy against given labels";
@@ -54,27 +84,29 @@ pub(crate) fn reliability_schema() -> Schema {
     ])
 }
 
-/// How often predictions are right, by confidence: a row for each of 15 bins of equal width, with
-/// mean confidence and accuracy against the given labels, null where a bin is empty.
+/// How often predictions are right, by confidence: a row for each of 15 bins of about equally many
+/// records, with lowest, highest and mean confidence, and accuracy against the given labels; null
+/// where ties leave a bin empty.
 pub(crate) fn reliability_frame(quality: Option<&Quality>) -> Result<DataFrame, NodeError> {
     let bins = quality.map_or([Bin::default(); CALIBRATION_BINS], |quality| quality.bins);
-    let edge = |n: usize| n as f64 / CALIBRATION_BINS as f64;
-    let mean = |sum: f64, bin: &Bin| (bin.records > 0).then(|| sum / bin.records as f64);
-    let numbers = |name: &str, values: Vec<Option<f64>>| Column::new(name.into(), values);
+    let numbers = |name: &str, value: fn(&Bin) -> f64| {
+        let of = |bin: &Bin| (bin.records > 0).then(|| value(bin));
+        Column::new(name.into(), bins.iter().map(of).collect::<Vec<Option<f64>>>())
+    };
     crate::columns::frame(vec![
-        numbers("low", (0..CALIBRATION_BINS).map(|n| Some(edge(n))).collect()),
-        numbers("high", (0..CALIBRATION_BINS).map(|n| Some(edge(n + 1))).collect()),
+        numbers("low", |bin| bin.low),
+        numbers("high", |bin| bin.high),
         Column::new("records".into(), bins.iter().map(|b| b.records as i64).collect::<Vec<_>>()),
-        numbers("confidence", bins.iter().map(|bin| mean(bin.confidence, bin)).collect()),
-        numbers("accuracy", bins.iter().map(|bin| mean(bin.hits as f64, bin)).collect()),
+        numbers("confidence", |bin| bin.confidence / bin.records as f64),
+        numbers("accuracy", |bin| bin.hits as f64 / bin.records as f64),
     ])
 }
 
-/// Probabilities of all records, by class: `values[class][record]`.
+/// Probabilities of all records, by class.
 pub(crate) struct Scores {
     /// The categories, sorted.
     pub names: Vec<String>,
-    pub values: Vec<Vec<f32>>,
+    pub values: Values,
 }
 
 impl Scores {
@@ -107,18 +139,16 @@ impl Scores {
             let message = format!("the folds cover {covered} of {height} records");
             return Err(NodeError::Internal(message));
         }
-        Ok(Scores { names, values })
+        Ok(Scores { names, values: Values::Single(values) })
     }
 
     /// The most probable class of a record; the first on a tie.
     pub fn best(&self, row: usize) -> usize {
-        let mut best = 0;
-        for class in 1..self.names.len() {
-            if self.values[class][row] > self.values[best][row] {
-                best = class;
-            }
+        // In their own precision, for all records are asked about more than once.
+        match &self.values {
+            Values::Single(values) => highest(values, row),
+            Values::Double(values) => highest(values, row),
         }
-        best
     }
 
     pub fn class_of(&self, label: &str) -> Option<usize> {
@@ -127,24 +157,23 @@ impl Scores {
 
     /// How good the probabilities are for the records with a known label; `None` without any.
     pub fn quality(&self, labels: &StringChunked) -> Option<Quality> {
-        let mut bins = [Bin::default(); CALIBRATION_BINS];
-        let (mut right, mut all, mut loss) = (0.0, 0.0, 0.0);
+        let mut judged = Vec::with_capacity(labels.len());
+        let (mut right, mut loss) = (0usize, 0.0);
         for (row, label) in labels.iter().enumerate() {
             let Some(class) = label.and_then(|label| self.class_of(label)) else { continue };
             let best = self.best(row);
-            let confidence = f64::from(self.values[best][row]);
-            let bin = (confidence * CALIBRATION_BINS as f64) as usize;
-            let bin = &mut bins[bin.min(CALIBRATION_BINS - 1)];
-            bin.records += 1;
-            bin.hits += u64::from(best == class);
-            bin.confidence += confidence;
-            loss -= f64::from(self.values[class][row]).max(SMALLEST_PROBABILITY).ln();
-            right += f64::from(u8::from(best == class));
-            all += 1.0;
+            judged.push((self.values.get(best, row), best == class));
+            loss -= self.values.get(class, row).max(SMALLEST_PROBABILITY).ln();
+            right += usize::from(best == class);
         }
+        if judged.is_empty() {
+            return None;
+        }
+        let all = judged.len() as f64;
+        let bins = bins_of(judged);
         let off: f64 = bins.iter().map(|bin| (bin.hits as f64 - bin.confidence).abs()).sum();
-        (all > 0.0).then(|| Quality {
-            accuracy: right / all,
+        Some(Quality {
+            accuracy: right as f64 / all,
             log_loss: loss / all,
             calibration_error: off / all,
             bins,
@@ -161,13 +190,10 @@ impl Scores {
         let height = input.height();
         let labels = strings(input, "label")?;
         let best: Vec<usize> = (0..height).map(|row| self.best(row)).collect();
-        let confidence: Vec<f32> =
-            best.iter().enumerate().map(|(row, class)| self.values[*class][row]).collect();
-        let given: Float32Chunked = labels
-            .iter()
-            .enumerate()
-            .map(|(row, label)| Some(self.values[self.class_of(label?)?][row]))
-            .collect();
+        let confidences = best.iter().map(|class| Some(*class));
+        let confidences = self.values.chosen("prediction_confidence", confidences);
+        let given = labels.iter().map(|label| self.class_of(label?));
+        let given = self.values.chosen("given_confidence", given);
         let approved: Vec<bool> = best
             .iter()
             .map(|class| taxonomy.is_none_or(|t| t.contains(&self.names[*class])))
@@ -180,9 +206,8 @@ impl Scores {
         frame.rename("label", "given_label".into())?;
         let predicted = best.iter().map(|class| Some(self.names[*class].as_str()));
         frame.with_column(string_column("predicted_label", predicted))?;
-        frame.with_column(Column::new("prediction_confidence".into(), confidence))?;
-        let given = given.with_name("given_confidence".into());
-        frame.with_column(given.into_series().into_column())?;
+        frame.with_column(confidences)?;
+        frame.with_column(given)?;
         frame.with_column(Column::new("predicted_in_taxonomy".into(), approved))?;
         for (name, text) in [("audit_run_id", audit_run_id), ("model_version", model_version)] {
             frame.with_column(string_column(name, std::iter::repeat_n(Some(text), height)))?;
@@ -196,9 +221,71 @@ impl Scores {
             return Err(NodeError::input(message).with_hint("rename the category"));
         }
         let mut columns = vec![input.column("record_id")?.clone()];
-        for (name, values) in self.names.iter().zip(&self.values) {
-            columns.push(Column::new(name.as_str().into(), values));
-        }
+        columns.extend((0..).zip(&self.names).map(|(class, name)| self.values.column(class, name)));
         crate::columns::frame(columns)
+    }
+}
+
+/// The class with the highest value in a row; the first on a tie.
+fn highest<T: PartialOrd>(values: &[Vec<T>], row: usize) -> usize {
+    let mut best = 0;
+    for class in 1..values.len() {
+        if values[class][row] > values[best][row] {
+            best = class;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_hold_equally_many_whatever_the_order_of_records() {
+        // Sure ones alone: bins of equal width would put all of them into one.
+        let mut judged: Vec<(f64, bool)> =
+            (0..1500).map(|n| (0.95 + f64::from(n) / 40_000.0, n % 10 > 0)).collect();
+        let bins = bins_of(judged.clone());
+        assert!(bins.iter().all(|bin| (bin.records, bin.hits) == (100, 90)));
+        assert!(bins.windows(2).all(|pair| pair[0].high < pair[1].low));
+        judged.reverse();
+        judged.rotate_left(700);
+        let turned = bins_of(judged);
+        let sums = |bins: [Bin; CALIBRATION_BINS]| bins.map(|bin| bin.confidence.to_bits());
+        assert_eq!(sums(bins), sums(turned));
+    }
+
+    #[test]
+    fn equal_confidences_share_a_bin() {
+        let mut judged = vec![(0.5, true); 30];
+        judged.extend(vec![(0.5, false); 30]);
+        judged.extend((0..15).map(|n| (0.6 + f64::from(n) / 100.0, true)));
+        let bins = bins_of(judged);
+        // The middle of ranks 0 to 60 of 75 is in bin 6 of 15.
+        assert_eq!((bins[6].records, bins[6].hits), (60, 30));
+        assert!((0..6).all(|n| bins[n].records == 0));
+        assert_eq!(bins.iter().map(|bin| bin.records).sum::<u64>(), 75);
+    }
+
+    #[test]
+    fn the_calibration_error_is_that_of_bins_of_equal_mass() {
+        // 30 records, two a bin, of 0.6 and 0.8: all of them right in the lower half, else none.
+        let best: Vec<f64> =
+            (0..30).map(|n| if n < 15 { 0.6 } else { 0.8 } + f64::from(n) * 1e-6).collect();
+        let other = best.iter().map(|p| 1.0 - p).collect();
+        let names = vec!["a".to_owned(), "b".to_owned()];
+        let scores = Scores { names, values: Values::Double(vec![best.clone(), other]) };
+        let labels: StringChunked = (0..30).map(|n| Some(if n < 15 { "a" } else { "b" })).collect();
+        let wanted: f64 =
+            best.iter().enumerate().map(|(n, p)| if n < 15 { 1.0 - p } else { *p }).sum();
+        let quality = scores.quality(&labels).unwrap();
+        // Record 14 and 15 share a bin, where being too sure and not sure enough make up for it.
+        let lost = (1.0 - best[14]) + best[15] - (1.0 - best[14] - best[15]).abs();
+        assert!((quality.calibration_error - (wanted - lost) / 30.0).abs() < 1e-12);
+        let frame = reliability_frame(Some(&quality)).unwrap();
+        assert_eq!(frame.height(), CALIBRATION_BINS);
+        assert_eq!(frame.column("records").unwrap().i64().unwrap().sum(), Some(30));
+        assert_eq!(frame.column("low").unwrap().f64().unwrap().get(0), Some(best[0]));
     }
 }
