@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::data::CATEGORIES;
-use crate::support::{Outcome, Sandbox, records, to_csv};
+use crate::support::{Outcome, Sandbox, records, repository, to_csv};
 
 /// No folds anywhere: the probabilities come from outside.
 const PIPELINE: &str = "\
@@ -39,12 +39,19 @@ fn table(rows: &[(String, [f64; 4])]) -> String {
 }
 
 fn npy(rows: &[(String, [f64; 4])]) -> Vec<u8> {
+    let numbers: Vec<f64> = rows.iter().flat_map(|(_, p)| *p).collect();
+    matrix(&numbers, 4)
+}
+
+/// An NPY file of double precision.
+fn matrix(numbers: &[f64], columns: usize) -> Vec<u8> {
+    let rows = numbers.len() / columns;
     let header =
-        format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}, 4), }}\n", rows.len());
+        format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({rows}, {columns}), }}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.as_bytes());
-    bytes.extend(rows.iter().flat_map(|(_, p)| p.iter().flat_map(|p| p.to_le_bytes())));
+    bytes.extend(numbers.iter().flat_map(|p| p.to_le_bytes()));
     bytes
 }
 
@@ -164,6 +171,87 @@ fn numbers_that_are_no_probabilities_are_refused() {
     let sandbox = sandbox();
     sandbox.edit("p.csv", "r0300,", "r0300,x");
     sandbox.relabel(&["run"]).code(1).says(&["record `r0300` of `p.csv`: `account` is no number"]);
+}
+
+#[test]
+fn a_column_that_is_no_category_can_be_left_out_and_the_error_says_how() {
+    let sandbox = sandbox();
+    let pipeline = PIPELINE.replace("taxonomy: taxonomy.yaml\n", "");
+    sandbox.write("relabel.yaml", &pipeline);
+    let plain = table(&rows(300));
+    let with = |name: &str, cell: &str| {
+        let lines = plain.lines().skip(1).map(|line| format!("{line},{cell}\n"));
+        let header = plain.lines().next().unwrap();
+        sandbox.write("p.csv", format!("{header},{name}\n{}", lines.collect::<String>()));
+    };
+    let hint = "`categories: [...]` leaves columns out that are none";
+    for (name, cell, told) in [
+        ("comment", "sure", "`comment` is no number, but `sure`"),
+        ("comment", "", "`comment` is no number"),
+        ("score", "0.5", "the probabilities sum to 1.5, not to 1"),
+        ("score", "-3", "the probability of `score` is -3"),
+    ] {
+        sandbox.write("relabel.yaml", &pipeline);
+        with(name, cell);
+        sandbox.relabel(&["run"]).code(1).says(&[told, hint]);
+        let named = "p.csv, categories: [account, billing, delivery, technical]";
+        sandbox.edit("relabel.yaml", "p.csv", named);
+        sandbox.run(&["--select", "+issues"]);
+    }
+}
+
+/// Golden answers of cleanlab 2.9.0, those of the crate `label-issues`, through a whole pipeline.
+#[test]
+fn double_precision_is_kept_up_to_the_scores() {
+    let golden = repository().join("runner/label-issues/tests/fixtures/cleanlab.json");
+    let cases: Value = serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
+    let case = &cases[1];
+    let numbers = |value: &Value| -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+    };
+    let rows: Vec<Vec<f64>> = case["pred_probs"].as_array().unwrap().iter().map(numbers).collect();
+    let names: Vec<String> = (0..rows[0].len()).map(|class| format!("c{class}")).collect();
+    let sandbox = Sandbox::empty();
+    let (mut records, mut table) =
+        ("record_id,text,label\n".to_owned(), format!("record_id,{}\n", names.join(",")));
+    for (n, (row, label)) in rows.iter().zip(case["labels"].as_array().unwrap()).enumerate() {
+        records.push_str(&format!("r{n:03},text {n},c{label}\n"));
+        let cells: Vec<String> = row.iter().map(f64::to_string).collect();
+        table.push_str(&format!("r{n:03},{}\n", cells.join(",")));
+    }
+    sandbox.write("records.csv", records);
+    sandbox.write("p.csv", table);
+    sandbox.write("p.npy", matrix(&rows.concat(), names.len()));
+    let flags = case["flags"].as_array().unwrap();
+    let plain = flags.iter().filter(|f| f["frac_noise"] == 1.0 && f["min_examples_per_class"] == 1);
+    let scores = ["self_confidence", "normalized_margin", "confidence_weighted_entropy"];
+    let mut compared = 0;
+    for (n, flags) in plain.enumerate() {
+        let (score, file) = (scores[n % 3], ["p.csv", "p.npy"][n % 2]);
+        let filter = flags["filter_by"].as_str().unwrap();
+        sandbox.write(
+            "relabel.yaml",
+            format!(
+                "version: 1\nname: golden\nnodes:\n  records: {{kind: source, path: records.csv}}\n  \
+                 oof: {{kind: predict, input: records, probabilities: {file}, \
+                 categories: [{}]}}\n  issues: {{kind: issues, input: oof, filter_by: {filter}, \
+                 score: {score}}}\n",
+                names.join(", ")
+            ),
+        );
+        sandbox.run(&[]);
+        let found = sandbox.frame("issues", &[]);
+        let flagged = (0..found.len()).filter(|row| found[*row]["is_label_issue"] == true);
+        let wanted: Vec<u64> =
+            flags["rows"].as_array().unwrap().iter().map(|row| row.as_u64().unwrap()).collect();
+        assert_eq!(flagged.map(|row| row as u64).collect::<Vec<u64>>(), wanted, "{filter}");
+        for (row, wanted) in found.iter().zip(numbers(&case["scores"][score])) {
+            let quality = row["label_quality"].as_f64().unwrap();
+            assert!((quality - wanted).abs() < 1e-9, "{score}: {quality} for {wanted}");
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 7 * rows.len());
 }
 
 #[test]

@@ -16,7 +16,7 @@ mod table;
 
 pub use fancy::FancyReporter;
 pub use lineage::LineageReporter;
-pub use lines::{JsonReporter, PlainReporter, unit_line, variant_json};
+pub use lines::{JsonReporter, PlainReporter, note_lines, unit_line, variant_json};
 pub use repeat::{RepeatHints, always_quoted, quoted};
 pub use table::Table;
 
@@ -38,6 +38,11 @@ pub fn result_bytes(bytes: &[u8]) {
 
 pub fn json(value: &Value) {
     result(value.to_string());
+}
+
+/// Prints an object for programs beside a result that has a form of its own.
+pub fn json_info(value: &Value) {
+    info(value.to_string());
 }
 
 /// Bytes for people: `12.3 MB`.

@@ -1,7 +1,7 @@
 //! `relabel runs`: what has been run here.
 
 use clap::Subcommand;
-use engine::{Cache, History, RunRecord, UnitEntry};
+use engine::{Cache, History, Note, RunRecord, UnitEntry};
 use serde_json::{Value, json};
 
 use crate::args::Format;
@@ -155,4 +155,15 @@ fn show(run: &RunRecord, format: Format) {
         ]);
     }
     output::result(table.render());
+    run.units.iter().for_each(tell_notes);
+}
+
+/// What a unit said, also when its result was there before; nothing where it said nothing.
+fn tell_notes(unit: &UnitEntry) {
+    let notes = unit.notes.iter().filter_map(|note| serde_json::from_value(note.clone()).ok());
+    let lines = output::note_lines(&notes.collect::<Vec<Note>>());
+    if !lines.is_empty() {
+        output::result(format!("\n{}", unit.name()));
+        lines.iter().for_each(output::result);
+    }
 }

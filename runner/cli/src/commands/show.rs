@@ -2,7 +2,7 @@
 
 use ::plan::{HandOn, Step};
 use clap::ValueEnum;
-use engine::{OutputRecord, Part, PlannedUnit, UnitRecord, load_frame};
+use engine::{OutputRecord, Part, PlannedUnit, UnitRecord, load_frame, notes_of};
 use polars::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ enum Shape {
     Json,
 }
 
-/// Prints the output of a node as it is in the cache
+/// Prints the output of a node as it is in the cache, and on stderr what the node said of it
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[arg(help = "NODE, NODE.PORT, or a variant of a matrix: NODE[VARIANT]")]
@@ -77,7 +77,24 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     if shape == Shape::Table && frame.height() < height {
         output::info(format!("{} of {height} rows; `--limit 0` for all", frame.height()));
     }
+    tell_notes(&step.name, &record, shape);
     Ok(Exit::Done)
+}
+
+/// Says again what the unit said when it ran, whether that was just now or long ago: beside the rows,
+/// so that these can be piped on. CSV goes into files and has no notes.
+fn tell_notes(node: &str, record: &UnitRecord, shape: Shape) {
+    match shape {
+        Shape::Csv => {}
+        Shape::Table => output::note_lines(&notes_of(record)).iter().for_each(output::info),
+        Shape::Json if record.notes.is_empty() => {}
+        Shape::Json => output::json_info(&json!({
+            "event": "notes",
+            "schema_version": 1,
+            "node": node,
+            "notes": record.notes,
+        })),
+    }
 }
 
 /// What the cache holds of a step as it is now.

@@ -10,6 +10,13 @@ pub fn unit_line(state: &str, unit: &UnitName, detail: &str) -> String {
     format!("{state:<8} {:<16} {detail}", unit.to_string()).trim_end().to_owned()
 }
 
+/// What a unit has to say, as lines: variants of a matrix first, then one line or two for each note.
+pub fn note_lines(notes: &[Note]) -> Vec<String> {
+    let mut lines = variant_lines(notes);
+    lines.extend(notes.iter().filter_map(note_line));
+    lines
+}
+
 fn note_line(note: &Note) -> Option<String> {
     Some(match note {
         Note::Count { text, count, of: Some(of) } => {
@@ -93,8 +100,7 @@ pub(super) fn event_lines(event: &Event) -> Vec<String> {
         Event::UnitFinished { unit, reason, rows, seconds, notes, .. } => {
             let detail = finished_detail(reason, *rows, *seconds);
             let mut lines = vec![unit_line("run", unit, &detail)];
-            lines.extend(variant_lines(notes));
-            lines.extend(notes.iter().filter_map(note_line));
+            lines.extend(note_lines(notes));
             lines
         }
         Event::UnitFailed { unit, message, hint, .. } => {
