@@ -43,6 +43,7 @@ mod run;
 mod runs;
 mod schema;
 mod show;
+mod streaming;
 mod support;
 mod tidy;
 mod verified;

@@ -8,8 +8,10 @@ use polars_io::ipc::{IpcReader, IpcWriter};
 use polars_io::{SerReader, SerWriter};
 
 mod column;
+mod floats;
 mod kept;
 
+pub use floats::{Float, FloatColumn};
 pub(crate) use kept::{KnownColumns, Unread, load_columns, narrow, put_frame};
 pub use kept::{LoadError, load_frame};
 

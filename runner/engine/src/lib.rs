@@ -38,7 +38,7 @@ pub use care::{
 pub use engine::{Engine, EngineError, Rerun, RunOptions, RunReport};
 pub use event::{Event, Reporter, RunSummary, UnitCounts, UnitUsage};
 pub use explain::{ExplainedFact, ExplainedUnit};
-pub use frame::{FrameError, LoadError, load_frame, logical_digest};
+pub use frame::{Float, FloatColumn, FrameError, LoadError, load_frame, logical_digest};
 pub use history::{History, HistoryError, RunOutcome, RunRecord, UnitEntry};
 pub use node::{
     Artifact, FactContext, Folds, Inputs, Node, NodeError, NodeFactory, Note, Outputs, RunContext,

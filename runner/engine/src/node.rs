@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::classifier::{CallContext, Cancel, ClassifierError};
-use crate::frame::Unread;
+use crate::frame::{FloatColumn, LoadError, Unread};
 use crate::unit::{Part, UnitId};
 use cache::{Digest, Facts, FileDigests, FileError, StatedDigest, UnitRecord};
 
@@ -212,19 +212,35 @@ impl Inputs {
         let frame = self.frame(port)?;
         let rows = (0..frame.height()).filter(|row| chosen[*row]).map(|row| row as IdxSize);
         let rows: Vec<IdxSize> = rows.collect();
-        let place = self.entries.iter().position(|(name, _)| *name == port);
-        let unread = place.and_then(|place| self.unread.get(place)?.as_ref());
-        let Some((unit, unread)) = unread else {
-            return Ok(frame.take(&IdxCa::from_vec("rows".into(), rows))?);
-        };
+        match self.read_late(port, |unread| unread.rows(frame, &rows)) {
+            Some(read) => read,
+            None => Ok(frame.take(&IdxCa::from_vec("rows".into(), rows))?),
+        }
+    }
+
+    /// The columns of a port's frame that the node does not read (`Node::reads`), by name, to be read
+    /// a piece at a time; `None` for one that has nulls or no floats. Those in the cache stay there.
+    pub fn floats(&self, port: &str) -> Result<Vec<(String, Option<FloatColumn>)>, NodeError> {
+        let frame = self.frame(port)?;
+        self.read_late(port, |unread| unread.floats(frame)).unwrap_or_else(|| Ok(Vec::new()))
+    }
+
+    /// Reads of what the node was not given; `None` when it has all of the port's frame.
+    fn read_late<T>(
+        &self,
+        port: &str,
+        read: impl FnOnce(&Unread) -> Result<T, LoadError>,
+    ) -> Option<Result<T, NodeError>> {
+        let place = self.entries.iter().position(|(name, _)| *name == port)?;
+        let (unit, unread) = self.unread.get(place)?.as_ref()?;
         let started = std::time::Instant::now();
-        let read = unread.rows(frame, &rows);
+        let read = read(unread);
         let spent = started.elapsed().as_nanos() as u64;
         self.late.nanoseconds.fetch_add(spent, std::sync::atomic::Ordering::Relaxed);
-        read.map_err(|error| {
+        Some(read.map_err(|error| {
             let _ = self.late.lost.set((*unit, error.word()));
             NodeError::io(error.to_string())
-        })
+        }))
     }
 
     pub fn frames(&self, port: &str) -> impl Iterator<Item = &DataFrame> {

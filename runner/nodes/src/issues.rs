@@ -213,10 +213,14 @@ fn issue_error(error: IssueError) -> NodeError {
 }
 
 impl Node for IssuesNode {
+    fn reads(&self, port: &str) -> Option<Vec<String>> {
+        FrameProbabilities::reads(port)
+    }
+
     fn run(&self, context: &RunContext<'_>, inputs: &Inputs) -> Result<Outputs, NodeError> {
         let frame = inputs.frame("input")?;
         let ids = strings(frame, "record_id")?;
-        let probabilities = FrameProbabilities::new(inputs.frame("probabilities")?, ids)?;
+        let probabilities = FrameProbabilities::new(inputs, ids)?;
         let classes: HashMap<&str, u32> = probabilities
             .names
             .iter()
@@ -295,7 +299,7 @@ fn scored(
     table.with_column(Column::new("is_label_issue".into(), flags))?;
     table.with_column(float_column("label_quality", quality.iter().copied()))?;
     if let Some(weighed) = weighed {
-        for column in probabilities.proposals(&weighed.now.alternatives) {
+        for column in probabilities.proposals(&weighed.now.alternatives)? {
             table.with_column(column)?;
         }
         if let Some(original) = weighed.original {

@@ -211,7 +211,7 @@ struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(Malformed("it is cut short"))?;
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(CUT_SHORT)?;
         self.0 = rest;
         Ok(taken)
     }
@@ -281,16 +281,38 @@ impl Rows<'_> {
     }
 }
 
-/// The column that has these bytes, or the wanted rows of it.
-pub(super) fn decode(name: &str, bytes: &[u8], rows: Rows<'_>) -> Result<Column, Malformed> {
+/// What the bytes of a column begin with.
+pub(super) struct Head {
+    pub dtype: DataType,
+    pub rows: usize,
+    pub nulls: usize,
+    /// Bytes up to here.
+    pub length: u64,
+}
+
+/// As many bytes of a column as are enough for its head: three lengths and the name of a type.
+pub(super) const HEAD: usize = 64;
+
+pub(super) const CUT_SHORT: Malformed = Malformed("it is cut short");
+
+/// Reads the head of a column from its first bytes.
+pub(super) fn head(bytes: &[u8]) -> Result<Head, Malformed> {
     let mut rest = Rest(bytes);
     let length = rest.number()?;
     let type_name = rest.take(length)?;
     let types = types();
     let known = types.iter().find(|(name, _)| name.as_bytes() == type_name);
     let (_, dtype) = known.ok_or(Malformed("its type is unknown"))?;
-    let height = rest.number()?;
-    let nulls = rest.number()?;
+    let (rows, nulls) = (rest.number()?, rest.number()?);
+    let length = (bytes.len() - rest.0.len()) as u64;
+    Ok(Head { dtype: dtype.clone(), rows, nulls, length })
+}
+
+/// The column that has these bytes, or the wanted rows of it.
+pub(super) fn decode(name: &str, bytes: &[u8], rows: Rows<'_>) -> Result<Column, Malformed> {
+    let Head { dtype, rows: height, nulls, length } = head(bytes)?;
+    let mut rest = Rest(bytes);
+    rest.take(length as usize)?;
     let validity = if nulls > 0 { Some(rest.take(height)?) } else { None };
     let part = Part { name: name.into(), height, validity, rows };
     let series = match dtype {
@@ -316,7 +338,7 @@ pub(super) fn decode(name: &str, bytes: &[u8], rows: Rows<'_>) -> Result<Column,
         return Err(Malformed("something follows it"));
     }
     // A date is a number of days, and so on: the same values under another type.
-    let series = if series.dtype() == dtype { Ok(series) } else { series.cast(dtype) };
+    let series = if series.dtype() == &dtype { Ok(series) } else { series.cast(&dtype) };
     Ok(series.map_err(|_| Malformed("its values are not of its type"))?.into_column())
 }
 

@@ -9,6 +9,7 @@ use cache::{BlobRecord, BlobState, Cache, CacheError, Digest, OutputRecord};
 use polars::prelude::*;
 
 use super::column::{self, Rows};
+use super::floats::FloatColumn;
 use super::{FrameError, digest_of_columns, logical_digest, read_frame_file, write_frame};
 
 /// Bytes in memory from which on a frame is kept in parts.
@@ -231,6 +232,29 @@ impl Unread {
         let columns = in_parallel(blobs.len(), threads, load);
         let columns = columns.into_iter().collect::<Result<Vec<Column>, LoadError>>()?;
         Ok(frame_of(rows.len(), columns)?)
+    }
+}
+
+impl Unread {
+    /// The columns of the frame that were not read, by name and as floats; `None` for one that has
+    /// nulls or no floats.
+    pub fn floats(
+        &self,
+        read: &DataFrame,
+    ) -> Result<Vec<(String, Option<FloatColumn>)>, LoadError> {
+        let (cache, output, threads) = match self {
+            Unread::InCache { cache, output, threads } => (cache, output, *threads),
+            Unread::InMemory(frame) => {
+                let unread = frame.columns().iter().filter(|c| read.column(c.name()).is_err());
+                let floats = unread.map(|c| (c.name().to_string(), FloatColumn::of(c)));
+                return Ok(floats.collect());
+            }
+        };
+        let part = |blob: &BlobRecord| blob.part.clone().unwrap_or_default();
+        let unread = |blob: &&BlobRecord| read.column(&part(blob)).is_err();
+        let blobs: Vec<&BlobRecord> = output.blobs.iter().filter(unread).collect();
+        let open = |n: usize| Ok((part(blobs[n]), FloatColumn::open(cache, blobs[n])?));
+        in_parallel(blobs.len(), threads, open).into_iter().collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use engine::NodeError;
+use engine::{Float, FloatColumn, Inputs, NodeError};
 use label_issues::{Error, MISSING, Probabilities, Rows, Visitor};
 use polars::prelude::*;
 
@@ -11,18 +11,18 @@ use crate::proposals;
 
 /// Cells that are turned from columns into rows at a time: few enough for a core's own cache.
 const BLOCK_CELLS: usize = 1 << 15;
+/// The same where each column's part is a read of its own.
+const READ_CELLS: usize = 1 << 19;
+
+/// The port they come on, and the only column of it that is read as a whole.
+const PORT: &str = "probabilities";
+const ID: &str = "record_id";
 
 /// A column for each class, and which of its rows each record has.
 pub(super) struct FrameProbabilities {
     pub names: Vec<String>,
-    columns: Columns,
+    columns: Vec<FloatColumn>,
     rows: Places,
-}
-
-/// Columns of one piece each, without nulls.
-enum Columns {
-    Single(Vec<Float32Chunked>),
-    Double(Vec<Float64Chunked>),
 }
 
 /// Row of the frame for each record.
@@ -53,82 +53,102 @@ impl Places {
         }
     }
 
-    fn of(&self, row: usize) -> usize {
-        match self {
-            Places::Same(_) => row,
-            Places::Other(places) => places[row] as usize,
-        }
+    /// Reads what some records have of a column.
+    fn read<T: Float>(
+        &self,
+        column: &FloatColumn,
+        rows: Range<usize>,
+        into: &mut [T],
+    ) -> Result<(), Error> {
+        let read = match self {
+            Places::Same(_) => column.read(rows.start, into),
+            Places::Other(places) => {
+                let mut cells = places[rows].iter().zip(into);
+                cells.try_for_each(|(at, cell)| {
+                    column.read(*at as usize, std::slice::from_mut(cell))
+                })
+            }
+        };
+        read.map_err(|error| Error::Source(Box::new(error)))
     }
 }
 
 impl FrameProbabilities {
-    pub fn new(frame: &DataFrame, ids: &StringChunked) -> Result<FrameProbabilities, NodeError> {
-        let rows = Places::find(strings(frame, "record_id")?, ids)?;
-        let columns = frame.columns().iter().filter(|column| column.name() != "record_id");
-        let columns: Vec<Series> =
-            columns.map(|column| column.as_materialized_series().rechunk()).collect();
-        for series in &columns {
-            let is_float = matches!(series.dtype(), DataType::Float32 | DataType::Float64);
-            if series.null_count() > 0 || !is_float {
-                let message = format!("column `{}` holds no probabilities", series.name());
-                return Err(NodeError::input(message));
-            }
+    /// The columns that are to be in memory (`Node::reads`).
+    pub fn reads(port: &str) -> Option<Vec<String>> {
+        (port == PORT).then(|| vec![ID.to_owned()])
+    }
+
+    /// Probabilities of these records. They stay in the cache if they are there and in this order.
+    pub fn new(inputs: &Inputs, ids: &StringChunked) -> Result<FrameProbabilities, NodeError> {
+        let frame = inputs.frame(PORT)?;
+        let own = frame.columns().iter().filter(|column| column.name() != ID);
+        let own = own.map(|column| (column.name().to_string(), FloatColumn::of(column)));
+        let mut columns = Vec::new();
+        for (name, column) in own.chain(inputs.floats(PORT)?) {
+            let message = || NodeError::input(format!("column `{name}` holds no probabilities"));
+            columns.push(column.ok_or_else(message)?);
         }
-        let names = columns.iter().map(|series| series.name().to_string()).collect();
-        let columns = if columns.iter().all(|series| *series.dtype() == DataType::Float32) {
-            let all = columns.iter().map(|series| Ok(series.f32()?.clone()));
-            Columns::Single(all.collect::<Result<_, NodeError>>()?)
-        } else {
-            let all =
-                columns.iter().map(|series| Ok(series.cast(&DataType::Float64)?.f64()?.clone()));
-            Columns::Double(all.collect::<Result<_, NodeError>>()?)
-        };
+        let rows = Places::find(strings(frame, ID)?, ids)?;
+        if matches!(rows, Places::Other(_)) {
+            // Reading a number here and there would take longer than reading all.
+            let columns_in_memory = columns.into_iter().map(FloatColumn::into_memory);
+            columns = columns_in_memory.collect::<Result<_, _>>().map_err(unreadable)?;
+        }
+        let names = columns.iter().map(|column| column.name().to_owned()).collect();
         Ok(FrameProbabilities { names, columns, rows })
     }
 
-    fn get(&self, row: usize, class: usize) -> Option<f64> {
-        let row = self.rows.of(row);
-        match &self.columns {
-            Columns::Single(columns) => columns[class].get(row).map(f64::from),
-            Columns::Double(columns) => columns[class].get(row),
-        }
-    }
-
     /// Columns with a class for each row, and its probability; null where there is none.
-    pub fn proposals(&self, classes: &[u32]) -> [Column; 2] {
+    pub fn proposals(&self, classes: &[u32]) -> Result<[Column; 2], NodeError> {
         let known = |class: u32| (class != MISSING).then_some(class as usize);
         let labels =
             classes.iter().map(|class| known(*class).map(|class| self.names[class].as_str()));
-        let confidence = |(row, class): (usize, &u32)| self.get(row, known(*class)?);
-        let confidences: Vec<Option<f64>> = classes.iter().enumerate().map(confidence).collect();
-        [
+        let width = self.columns.len();
+        let mut confidences: Vec<Option<f64>> = Vec::with_capacity(classes.len());
+        let mut take = |rows: &[f64]| {
+            for row in rows.chunks_exact(width) {
+                confidences.push(known(classes[confidences.len()]).map(|class| row[class]));
+            }
+            Ok(())
+        };
+        self.visit_as(0..classes.len(), &mut take)
+            .map_err(|error| NodeError::io(error.to_string()))?;
+        Ok([
             string_column(proposals::LABEL, labels),
             Column::new(proposals::CONFIDENCE.into(), confidences),
-        ]
+        ])
     }
 
-    /// Hands out some rows of these columns, a block at a time.
-    fn visit_columns<T: Copy + Default>(
+    /// Hands out some rows, a block at a time.
+    fn visit_as<T: Float>(
         &self,
-        columns: &[&[T]],
         rows: Range<usize>,
         hand_out: &mut dyn FnMut(&[T]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let width = columns.len();
-        let block_rows = (BLOCK_CELLS / width.max(1)).max(1);
+        let width = self.columns.len().max(1);
+        let in_memory = self.columns.iter().all(FloatColumn::is_in_memory);
+        let cells = if in_memory { BLOCK_CELLS } else { READ_CELLS };
+        let block_rows = (cells / width).clamp(1, rows.len().max(1));
         let mut block = vec![T::default(); block_rows * width];
+        let mut read = vec![T::default(); if in_memory { 0 } else { block_rows }];
         for start in rows.clone().step_by(block_rows) {
             let rows = start..rows.end.min(start + block_rows);
             let block = &mut block[..rows.len() * width];
-            for (class, values) in columns.iter().enumerate() {
+            for (class, column) in self.columns.iter().enumerate() {
                 let cells = block.iter_mut().skip(class).step_by(width);
-                match &self.rows {
-                    Places::Same(_) => {
+                match (&self.rows, T::in_memory(column)) {
+                    (Places::Same(_), Some(values)) => {
                         cells.zip(&values[rows.clone()]).for_each(|(cell, value)| *cell = *value);
                     }
-                    Places::Other(places) => {
+                    (Places::Other(places), Some(values)) => {
                         let places = &places[rows.clone()];
                         cells.zip(places).for_each(|(cell, at)| *cell = values[*at as usize]);
+                    }
+                    (places, None) => {
+                        read.resize(rows.len(), T::default());
+                        places.read(column, rows.clone(), &mut read)?;
+                        cells.zip(&read).for_each(|(cell, value)| *cell = *value);
                     }
                 }
             }
@@ -136,6 +156,10 @@ impl FrameProbabilities {
         }
         Ok(())
     }
+}
+
+fn unreadable(error: std::io::Error) -> NodeError {
+    NodeError::io(format!("probabilities cannot be read: {error}"))
 }
 
 impl Probabilities for FrameProbabilities {
@@ -148,24 +172,18 @@ impl Probabilities for FrameProbabilities {
     }
 
     fn visit(&self, rows: Range<usize>, visitor: &mut Visitor<'_>) -> Result<(), Error> {
-        let broken = |error: PolarsError| Error::Source(Box::new(error));
-        match &self.columns {
-            Columns::Single(columns) => {
-                let slices = columns.iter().map(ChunkedArray::cont_slice);
-                let slices = slices.collect::<Result<Vec<_>, _>>().map_err(broken)?;
-                self.visit_columns(&slices, rows, &mut |block| visitor(Rows::Single(block)))
-            }
-            Columns::Double(columns) => {
-                let slices = columns.iter().map(ChunkedArray::cont_slice);
-                let slices = slices.collect::<Result<Vec<_>, _>>().map_err(broken)?;
-                self.visit_columns(&slices, rows, &mut |block| visitor(Rows::Double(block)))
-            }
+        if self.columns.iter().all(FloatColumn::is_single) {
+            self.visit_as(rows, &mut |block| visitor(Rows::Single(block)))
+        } else {
+            self.visit_as(rows, &mut |block| visitor(Rows::Double(block)))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use engine::Artifact;
+
     use super::*;
 
     /// Records `a`, `b` and `c` with two classes, the second in double precision if `double`.
@@ -175,6 +193,10 @@ mod tests {
         let ids = string_column("record_id", ["a", "b", "c"].map(Some));
         DataFrame::new(3, vec![ids, Column::new("x".into(), [0.25_f32, 0.5, 0.75]), second])
             .unwrap()
+    }
+
+    fn inputs(frame: DataFrame) -> Inputs {
+        Inputs::new(vec![(PORT, Artifact::Frame(frame))])
     }
 
     fn ids(names: &[&str]) -> StringChunked {
@@ -198,12 +220,13 @@ mod tests {
     #[test]
     fn rows_come_in_the_order_of_the_records() {
         for double in [false, true] {
-            let read = |names: &[&str]| FrameProbabilities::new(&frame(double), &ids(names));
+            let read =
+                |names: &[&str]| FrameProbabilities::new(&inputs(frame(double)), &ids(names));
             let same = read(&["a", "b", "c"]).unwrap();
             assert_eq!(rows(&same), [0.25, 0.75, 0.5, 0.5, 0.75, 0.25]);
             let other = read(&["c", "a"]).unwrap();
             assert_eq!(rows(&other), [0.75, 0.25, 0.25, 0.75]);
-            let [labels, confidences] = other.proposals(&[1, MISSING]);
+            let [labels, confidences] = other.proposals(&[1, MISSING]).unwrap();
             assert_eq!(labels.str().unwrap().iter().collect::<Vec<_>>(), [Some("y"), None]);
             assert_eq!(confidences.f64().unwrap().iter().collect::<Vec<_>>(), [Some(0.25), None]);
             let error = read(&["a", "d"]).err().unwrap().to_string();
@@ -215,7 +238,8 @@ mod tests {
     fn columns_that_are_no_probabilities_are_named() {
         let mut wrong = frame(false);
         wrong.with_column(Column::new("y".into(), [Some(0.5_f32), None, Some(0.5)])).unwrap();
-        let error = FrameProbabilities::new(&wrong, &ids(&["a"])).err().unwrap().to_string();
+        let error =
+            FrameProbabilities::new(&inputs(wrong), &ids(&["a"])).err().unwrap().to_string();
         assert!(error.contains("column `y` holds no probabilities"), "{error}");
     }
 }

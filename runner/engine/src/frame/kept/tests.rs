@@ -91,3 +91,51 @@ fn damage_in_a_column_is_found_when_it_is_read() {
     std::fs::remove_file(path).unwrap();
     assert_eq!(load_frame(&cache, &output, None).unwrap_err().word(), "missing");
 }
+
+#[test]
+fn floats_are_read_in_pieces_wherever_they_are() {
+    let (_folder, cache) = bench();
+    let single: Vec<f32> = (0..ROWS).map(|n| n as f32 / 7.0).collect();
+    let double: Vec<f64> = (0..ROWS).map(|n| n as f64 / 7.0).collect();
+    let gaps: Vec<Option<f32>> = (0..ROWS).map(|n| (n > 0).then_some(1.0)).collect();
+    let ids: Vec<i64> = (0..ROWS as i64).collect();
+    let columns =
+        df!("id" => &ids, "single" => &single, "double" => &double, "gaps" => gaps, "n" => &ids);
+    let frame = columns.unwrap();
+    let output = put(&cache, &frame, &mut KnownColumns::default());
+    let wanted = ["n".to_owned()];
+    let kept = load_columns(&cache, &output, Some(&wanted), 2).unwrap();
+    let held = narrow(frame, Some(&wanted)).unwrap();
+    for ((read, unread), in_memory) in [(kept, false), (held, true)] {
+        let mut floats = unread.unwrap().floats(&read).unwrap().into_iter();
+        let mut next = |name: &str| {
+            let (found, column) = floats.next().unwrap();
+            assert_eq!(found, name);
+            column
+        };
+        assert!(next("id").is_none(), "it has no floats");
+        let (one, two) = (next("single").unwrap(), next("double").unwrap());
+        assert!(next("gaps").is_none() && one.is_single() && !two.is_single());
+        assert_eq!((one.is_in_memory(), two.is_in_memory()), (in_memory, in_memory));
+        let (mut few, mut many) = ([0.0_f32; 3], vec![0.0_f64; 40_000]);
+        one.read(ROWS - 3, &mut few).unwrap();
+        assert_eq!(few, single[ROWS - 3..]);
+        assert!(one.read(ROWS - 2, &mut few).is_err(), "there are no such rows");
+        two.read(100_000, &mut many).unwrap();
+        assert_eq!(many, double[100_000..140_000]);
+        one.read(100_000, &mut many).unwrap();
+        assert_eq!(many[1], f64::from(single[100_001]));
+        let mut all = vec![0.0_f32; ROWS];
+        let one = one.into_memory().unwrap();
+        one.read(0, &mut all).unwrap();
+        assert!(one.is_in_memory() && all == single);
+    }
+
+    let blob = output.blobs.iter().find(|blob| blob.part.as_deref() == Some("double")).unwrap();
+    let path = cache.blob_path(&blob.blob);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[1_000_000] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+    let (read, unread) = load_columns(&cache, &output, Some(&wanted), 2).unwrap();
+    assert_eq!(unread.unwrap().floats(&read).unwrap_err().word(), "damaged");
+}
