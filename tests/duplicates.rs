@@ -82,6 +82,50 @@ fn a_group_never_straddles_folds() {
     assert_eq!(seen.len(), 2);
 }
 
+/// Texts of some words, each followed by itself with a word in the middle changed.
+fn changed_in_the_middle(lengths: &[usize], pairs: usize) -> String {
+    let mut random = Random(11);
+    let mut csv = "record_id,text,label\n".to_owned();
+    for length in lengths {
+        for pair in 0..pairs {
+            let mut words: Vec<String> =
+                (0..*length).map(|n| format!("w{n}x{}", random.below(5000))).collect();
+            csv.push_str(&format!("t{length:02}n{pair:03}a,{},x\n", words.join(" ")));
+            words[length / 2] = "other".into();
+            csv.push_str(&format!("t{length:02}n{pair:03}b,{},x\n", words.join(" ")));
+        }
+    }
+    csv
+}
+
+/// How many texts of a length have a group, by setting; see the description of `words`.
+#[test]
+fn one_changed_word_in_a_short_text_needs_the_setting_that_is_documented() {
+    let sandbox = Sandbox::empty();
+    sandbox.write("records.csv", changed_in_the_middle(&[7, 8, 14, 20, 40], 100));
+    let grouped = |setting: &str| {
+        let nodes = format!(
+            "version: 1\nname: near\nnodes:\n  records: {{kind: source, path: records.csv}}\n  \
+             pairs: {{kind: duplicates, input: records{setting}}}\n"
+        );
+        sandbox.write("relabel.yaml", nodes);
+        sandbox.run(&[]);
+        let rows = sandbox.frame("pairs", &[]);
+        let group = |row: &&Value| row["duplicate_group"] != Value::Null;
+        ["t07", "t08", "t14", "t20", "t40"].map(|length| {
+            let id = |row: &&Value| row["record_id"].as_str().unwrap().starts_with(length);
+            rows.iter().filter(id).filter(group).count() / 2
+        })
+    };
+    let by_default = grouped("");
+    assert_eq!(by_default[..4], [0; 4], "{by_default:?}");
+    assert!(by_default[4] >= 98, "{by_default:?}");
+    let documented = grouped(", words: 1, threshold: 0.77");
+    assert_eq!(documented[0], 0, "6 of 8 words are 0.75: {documented:?}");
+    // A pair at the threshold is missed once in a hundred times.
+    assert!(documented[1..].iter().all(|pairs| *pairs >= 97), "{documented:?}");
+}
+
 #[test]
 fn another_order_of_rows_changes_no_group() {
     let sandbox = sandbox();

@@ -100,6 +100,8 @@ fn lanes_learn_from_decisions() {
     let second = sandbox.run(&[]);
     let precision = note(&second, "suspicious", expected).unwrap();
     assert!((0.3..1.0).contains(&precision), "{precision}");
+    let shown = sandbox.relabel(&["show", "suspicious"]).ok();
+    shown.says(&["in lane `adaptive`", &format!("{precision:.4}  {expected}")]);
     let decided = note(&second, "suspicious", "decided before in lane `strict`").unwrap();
     assert!((1.0..=8.0).contains(&decided), "{decided}");
     let rows = sandbox.frame("suspicious", &[]);

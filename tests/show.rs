@@ -2,7 +2,9 @@
 
 use insta::assert_snapshot;
 
-use crate::support::Sandbox;
+use serde_json::Value;
+
+use crate::support::{Outcome, Sandbox};
 
 const FEW: &str = "\
 record_id,text,label
@@ -64,12 +66,41 @@ fn a_limit_is_told() {
     let sandbox = Sandbox::audit();
     sandbox.run(&["--select", "valid"]);
     let outcome = sandbox.relabel(&["show", "valid", "--limit", "2"]).ok();
-    assert_eq!(outcome.err(), "2 of 300 rows; `--limit 0` for all");
+    assert_eq!(outcome.err().lines().next(), Some("2 of 300 rows; `--limit 0` for all"));
     let csv = |limit: &str| {
         let args = ["show", "valid", "--as", "csv", "--limit", limit];
         sandbox.relabel(&args).ok().stdout.lines().count()
     };
     assert_eq!((csv("2"), csv("0"), csv("1000")), (3, 301, 301));
+}
+
+#[test]
+fn what_a_unit_said_is_said_again_of_a_hit() {
+    let sandbox = Sandbox::audit();
+    let said = |outcome: &Outcome| -> Vec<String> {
+        let indented = outcome.stderr.lines().filter(|line| line.starts_with("         "));
+        indented.map(str::to_owned).collect()
+    };
+    let first = said(&sandbox.relabel(&["run", "--select", "+suspicious"]).ok());
+    let again = sandbox.relabel(&["run", "--select", "+suspicious"]).ok();
+    assert_eq!(said(&again), [""; 0], "hits alone");
+    let shown = sandbox.relabel(&["show", "suspicious"]).ok();
+    let lines = said(&shown);
+    assert!(lines.iter().any(|line| line.contains("of 300  prediction_confidence")), "{lines:?}");
+    assert!(lines.iter().all(|line| first.contains(line)), "{lines:?} are not in {first:?}");
+    assert!(!shown.stdout.contains("of 300  prediction_confidence"), "rows can be piped on");
+
+    // Objects on stderr for programs, nothing beside CSV.
+    let json = sandbox.relabel(&["show", "suspicious", "--as", "json"]).ok();
+    let notes: Value = serde_json::from_str(json.stderr.trim()).unwrap();
+    assert_eq!((&notes["event"], &notes["node"]), (&"notes".into(), &"suspicious".into()));
+    assert_eq!(notes["notes"].as_array().unwrap().len(), lines.len());
+    assert_eq!(sandbox.relabel(&["show", "suspicious", "--as", "csv"]).ok().stderr, "");
+
+    let run = sandbox.relabel(&["runs", "show"]).ok();
+    for line in lines {
+        assert!(run.stdout.contains(&line), "{line} is not in\n{}", run.stdout);
+    }
 }
 
 #[test]
