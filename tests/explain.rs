@@ -132,3 +132,28 @@ fn what_is_not_there_is_told() {
     outcome.says(&["`oof` has no part `oof[9]`", "parts: `oof[0]`"]);
     sandbox.relabel(&["explain", "oof[choice]"]).code(2);
 }
+
+#[test]
+fn what_waits_has_all_facts_that_are_known() {
+    let sandbox = Sandbox::audit();
+    sandbox.run(&[]);
+    let args = ["oof[0]", "--set", "params.folds=4", "--set", "nodes.oof.classifier.params.c=0.5"];
+    let unit = explained(&sandbox, &args);
+    assert_eq!((&unit["state"], &unit["key"]), (&json!("maybe"), &Value::Null));
+    assert_eq!(unit["waits_for"], json!(["folds"]));
+    let input = fact(&unit, "input:input");
+    assert_eq!((&input["state"], &input["from"]), (&json!("waits"), &json!("folds")));
+    assert!(input["old"].is_string() && input["new"].is_null(), "{input}");
+    let param = fact(&unit, "param:classifier.params.c");
+    assert_eq!((&param["state"], &param["new"]), (&json!("changed"), &json!(0.5)));
+    assert_eq!(fact(&unit, "plugin:name")["state"], "same");
+    // Of several inputs those that are known are compared.
+    sandbox.edit("records.csv", "r0001,", "r0001,another ");
+    let unit = explained(&sandbox, &["current"]);
+    assert_eq!(fact(&unit, "input:input")["state"], "waits");
+    assert_eq!(fact(&unit, "input:corrections")["state"], "same");
+    let text = sandbox.relabel(&["explain", "current"]).ok();
+    for part in ["waits    valid", "input:input from valid", "-> not known yet", "kind  "] {
+        assert!(text.out().contains(part), "{part}: {}", text.out());
+    }
+}

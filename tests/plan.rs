@@ -92,7 +92,7 @@ fn what_needs_a_broken_store_is_blocked() {
     assert_eq!(unit("oof")["reason"], "needs `folds`");
     sandbox.relabel(&["plan", "--exit-code"]).code(3);
 
-    let explained = sandbox.relabel(&["explain", "decided", "--format", "json"]).ok().json();
+    let explained = sandbox.relabel(&["explain", "decided", "--format", "json"]).code(3).json();
     assert_eq!((&explained["state"], &explained["reason"]), (&"blocked".into(), &why.into()));
     let (events, outcome) = sandbox.run_to_end(&["--jobs", "1"]);
     outcome.code(3);
@@ -113,8 +113,9 @@ fn of_two_nodes_that_are_alike_one_runs() {
         lines[1].starts_with("run      one") && lines[0].starts_with("maybe    two"),
         "{lines:?}"
     );
-    let events = sandbox.run(&["--select", "one", "--select", "two"]);
+    let events = sandbox.run(&["--select", "one", "--select", "two", "--jobs", "2"]);
     assert_eq!(events.units("run"), ["one"]);
+    assert!(events.of("unit_waiting").is_empty(), "a run does not wait for itself: {events:?}");
     assert!(events.units("hit").contains(&"two".to_owned()));
     // Each that is forced runs, and each file that is written to another place is written.
     let plan = sandbox.relabel(&["plan", "--force", "one", "--force", "two"]).ok();

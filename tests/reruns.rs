@@ -233,3 +233,39 @@ fn two_runs_at_once_share_one_cache() {
         UNITS.into_iter().filter(|unit| *unit != "queue" && *unit != "cleaned").collect();
     assert_eq!(ran, once, "a unit was computed twice");
 }
+
+#[test]
+fn an_environment_variable_that_changed_is_told_by_its_name() {
+    let sandbox = Sandbox::audit();
+    sandbox.run(&[]);
+    let pipeline = sandbox.read("relabel.yaml");
+    sandbox.edit("relabel.yaml", "folds: 5}", "folds: '${env:RELABEL_TEST_FOLDS:-5}'}");
+    let with = |value: &str, args: &[&str]| {
+        let mut command = sandbox.command(args);
+        command.env("RELABEL_TEST_FOLDS", value);
+        sandbox.outcome(command).ok()
+    };
+    assert_eq!(sandbox.run(&[]).units("run"), [""; 0], "where a value comes from is in no key");
+
+    let plan = with("4", &["plan", "--format", "json"]).json();
+    let units = plan["units"].as_array().unwrap();
+    let folds = units.iter().find(|unit| unit["node"] == "folds").unwrap();
+    assert_eq!(folds["reason"], "env-changed");
+    let text = "k (environment variable RELABEL_TEST_FOLDS): 5 -> 4";
+    let wanted = serde_json::json!({
+        "code": "env-changed", "text": text,
+        "name": "RELABEL_TEST_FOLDS", "path": "k", "old": 5, "new": 4,
+    });
+    assert_eq!(folds["detail"], wanted);
+    let explained = with("4", &["explain", "folds"]).stdout;
+    for part in [text, "param:k from ${env:RELABEL_TEST_FOLDS}"] {
+        assert!(explained.contains(part), "{explained}");
+    }
+    let events = Events::parse(&with("4", &["run", "--format", "json"]).stdout);
+    assert_eq!(events.reason("folds"), "env-changed");
+    assert_eq!(events.unit("folds")["reason_detail"], wanted);
+
+    // Whoever writes another value into the file has changed a parameter.
+    sandbox.write("relabel.yaml", pipeline.replace("folds: 5}", "folds: 3}"));
+    assert_eq!(with("4", &["plan"]).stdout.matches("k: 4 -> 3").count(), 1);
+}

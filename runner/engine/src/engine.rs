@@ -116,7 +116,7 @@ impl Engine<'_> {
         Judge { cache: &self.cache, plan, base_dir: &self.base_dir, last, file_digests, now_ns }
     }
 
-    fn nodes(
+    pub(crate) fn nodes(
         &self,
         plan: &Plan,
         units: &Units,
@@ -186,7 +186,8 @@ impl Engine<'_> {
     }
 
     pub(crate) fn last_facts(&self, plan: &Plan) -> LastFacts {
-        History::at(self.cache.folder()).last_facts(&self.facts_name(plan))
+        let environment = crate::environment::of_plan(plan);
+        History::at(self.cache.folder()).last_facts(&self.facts_name(plan), environment)
     }
 
     /// Runs units that are in the cache once more, publishes nothing, and compares what they give
@@ -360,32 +361,33 @@ pub(crate) fn units_of(plan: &Plan, selected: Option<&[StepId]>) -> Units {
 
 /// Logical digests of what a unit reads, in the order of its needs.
 pub(crate) fn input_digests(plan: &Plan, unit: &Unit, records: &[&UnitRecord]) -> Vec<Digest> {
+    let records = records.iter().enumerate();
+    records.map(|(n, record)| input_digest(plan, unit, n, record)).collect()
+}
+
+/// The logical digest of what a unit reads from its `n`-th need.
+pub(crate) fn input_digest(plan: &Plan, unit: &Unit, n: usize, record: &UnitRecord) -> Digest {
     let step = plan.step(unit.step);
     if let Some(matrix) = &step.matrix {
-        return records.iter().map(|record| matrix::digest_of(matrix, record)).collect();
+        return matrix::digest_of(matrix, record);
     }
-    let inputs = &step.inputs;
-    records
-        .iter()
-        .enumerate()
-        .map(|(n, record)| match inputs.get(n) {
-            Some(input) => match record.output(input.from_port) {
-                Some(output) => output.logical,
-                None => record.key,
-            },
-            // A fold depends on what was chosen, not on how.
-            None if matches!(unit.name.part, Part::Fold(_)) => {
-                record.outputs.first().map_or(record.key, |chosen| chosen.logical)
-            }
-            // What is put together counts with all its ports.
-            None => {
-                let mut hasher = cache::Hasher::new();
-                record.outputs.iter().for_each(|output| {
-                    hasher.field(output.port.as_bytes());
-                    hasher.update(output.logical.as_bytes());
-                });
-                hasher.finish()
-            }
-        })
-        .collect()
+    match step.inputs.get(n) {
+        Some(input) => match record.output(input.from_port) {
+            Some(output) => output.logical,
+            None => record.key,
+        },
+        // A fold depends on what was chosen, not on how.
+        None if matches!(unit.name.part, Part::Fold(_)) => {
+            record.outputs.first().map_or(record.key, |chosen| chosen.logical)
+        }
+        // What is put together counts with all its ports.
+        None => {
+            let mut hasher = cache::Hasher::new();
+            record.outputs.iter().for_each(|output| {
+                hasher.field(output.port.as_bytes());
+                hasher.update(output.logical.as_bytes());
+            });
+            hasher.finish()
+        }
+    }
 }

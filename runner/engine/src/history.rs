@@ -20,6 +20,7 @@ use cache::{Digest, Facts, kill, write_unsynced};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::environment::{self, StepEnvironment, VariableChange};
 use crate::event::{Event, RunSummary};
 use crate::unit::UnitName;
 
@@ -43,6 +44,9 @@ pub enum HistoryError {
 pub(crate) struct LastUnit {
     pub facts: Facts,
     pub failed: bool,
+    /// What its parameters took from the environment.
+    #[serde(default, skip_serializing_if = "StepEnvironment::is_empty")]
+    pub environment: StepEnvironment,
 }
 
 /// Facts of all units of one pipeline, by unit name; read when the first of them is asked for.
@@ -51,6 +55,8 @@ pub(crate) struct LastFacts {
     path: Option<PathBuf>,
     before: OnceCell<BTreeMap<String, LastUnit>>,
     now: BTreeMap<String, (Digest, LastUnit)>,
+    /// What each step takes from the environment now, if anything.
+    environment: BTreeMap<String, StepEnvironment>,
 }
 
 impl LastFacts {
@@ -67,8 +73,25 @@ impl LastFacts {
     }
 
     /// `key` is that of the facts.
-    pub fn set(&mut self, name: &UnitName, key: Digest, facts: Facts, failed: bool) {
-        self.now.insert(name.to_string(), (key, LastUnit { facts, failed }));
+    pub fn set(&mut self, name: &UnitName, key: Digest, facts: Facts) {
+        let environment = self.environment.get(&name.node).cloned().unwrap_or_default();
+        self.now.insert(name.to_string(), (key, LastUnit { facts, failed: false, environment }));
+    }
+
+    /// The unit failed; `facts` are those it was judged by, if it came to that.
+    pub fn set_failed(&mut self, name: &UnitName, facts: Option<Facts>) {
+        if let Some(facts) = facts {
+            self.set(name, facts.key(), facts);
+        }
+        let Some(unit) = self.get(name).cloned() else { return };
+        let unit = LastUnit { failed: true, ..unit };
+        self.now.insert(name.to_string(), (unit.facts.key(), unit));
+    }
+
+    /// The environment variable behind a parameter's change, if it is one that changed.
+    pub fn variable_behind(&self, name: &UnitName, path: &str) -> Option<VariableChange> {
+        let now = self.environment.get(&name.node)?;
+        environment::change_at(path, &self.get(name)?.environment, now)
     }
 
     /// Writes what is new. A run that found all as it was before reads and writes next to nothing:
@@ -80,6 +103,9 @@ impl LastFacts {
             hasher.field(name.as_bytes());
             hasher.update(key.as_bytes());
             hasher.update(&[u8::from(unit.failed)]);
+            if !unit.environment.is_empty() {
+                hasher.field(&serde_json::to_vec(&unit.environment)?);
+            }
         }
         let digest = hasher.finish().to_hex();
         let seen = path.with_extension("seen");
@@ -234,8 +260,13 @@ impl History {
             .join(format!("{}.json", Digest::of(pipeline.as_bytes()).short()))
     }
 
-    pub(crate) fn last_facts(&self, pipeline: &str) -> LastFacts {
-        LastFacts { path: Some(self.facts_path(pipeline)), ..LastFacts::default() }
+    pub(crate) fn last_facts(
+        &self,
+        pipeline: &str,
+        environment: BTreeMap<String, StepEnvironment>,
+    ) -> LastFacts {
+        let path = Some(self.facts_path(pipeline));
+        LastFacts { path, environment, ..LastFacts::default() }
     }
 
     pub(crate) fn start(

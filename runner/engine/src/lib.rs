@@ -12,6 +12,7 @@ mod care;
 pub mod classifier;
 mod durability;
 mod engine;
+mod environment;
 mod estimate;
 mod event;
 mod explain;

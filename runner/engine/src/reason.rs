@@ -1,4 +1,7 @@
 //! Why a unit runs: a closed set of reasons, in the user's words.
+//!
+//! `uncacheable` is not among them: all that a node kind may add to its key can be encoded, so
+//! there is no unit that cannot be cached.
 
 use cache::Facts;
 use serde_json::{Value, json};
@@ -30,14 +33,17 @@ pub enum Reason {
     },
     TaxonomyChanged,
     LedgerChanged,
+    /// The parameter at `path` is made of an environment variable that had another value.
     EnvChanged {
         name: String,
+        path: String,
+        old: Value,
+        new: Value,
     },
     Forced,
     OutputMissing,
     OutputCorrupt,
     TargetChanged,
-    Uncacheable,
     PreviousFailed,
 }
 
@@ -58,7 +64,6 @@ impl Reason {
             Reason::OutputMissing => "output-missing",
             Reason::OutputCorrupt => "output-corrupt",
             Reason::TargetChanged => "target-changed",
-            Reason::Uncacheable => "uncacheable",
             Reason::PreviousFailed => "previous-failed",
         }
     }
@@ -83,12 +88,14 @@ impl Reason {
             Reason::KindVersionChanged { old, new } => format!("node kind version {old} -> {new}"),
             Reason::TaxonomyChanged => "taxonomy changed".into(),
             Reason::LedgerChanged => "new decisions in the ledger".into(),
-            Reason::EnvChanged { name } => format!("environment variable {name} changed"),
+            Reason::EnvChanged { name, path, old, new } => {
+                let (old, new) = (shown(old), shown(new));
+                format!("{path} (environment variable {name}): {old} -> {new}")
+            }
             Reason::Forced => "forced".into(),
             Reason::OutputMissing => "output is no longer in the cache".into(),
             Reason::OutputCorrupt => "output in the cache is damaged".into(),
             Reason::TargetChanged => "target is not what was written".into(),
-            Reason::Uncacheable => "cannot be cached".into(),
             Reason::PreviousFailed => "failed last time".into(),
         }
     }
@@ -98,6 +105,9 @@ impl Reason {
         let more = match self {
             Reason::ParamsChanged { path, old, new } => {
                 json!({ "path": path, "old": old, "new": new })
+            }
+            Reason::EnvChanged { name, path, old, new } => {
+                json!({ "name": name, "path": path, "old": old, "new": new })
             }
             Reason::FileChanged { path } => json!({ "path": path }),
             Reason::InputChanged { port, from } => json!({ "port": port, "from": from }),
@@ -138,9 +148,6 @@ impl Reason {
         }
         if let Some((name, _, Some(_))) = find("file:") {
             return Some(Reason::FileChanged { path: name["file:".len()..].to_owned() });
-        }
-        if let Some((name, ..)) = find("env:") {
-            return Some(Reason::EnvChanged { name: name["env:".len()..].to_owned() });
         }
         if find("ledger").is_some() {
             return Some(Reason::LedgerChanged);

@@ -8,6 +8,7 @@ use cache::{BlobState, Cache, Digest, Facts, FileDigests, StatedDigest, UnitReco
 use plan::Plan;
 
 use crate::engine::input_digests;
+use crate::environment::VariableChange;
 use crate::history::LastFacts;
 use crate::node::{FactContext, Node, NodeError};
 use crate::reason::Reason;
@@ -85,6 +86,21 @@ impl Judge<'_> {
         inputs: &[Digest],
         forced: bool,
     ) -> Result<Keyed, NodeError> {
+        let inputs: Vec<Option<Digest>> = inputs.iter().copied().map(Some).collect();
+        let (facts, files) = self.facts(unit, node, &inputs)?;
+        let key = facts.key();
+        let verdict = self.verdict(unit, node, &key, &facts, forced)?;
+        Ok(Keyed { key, facts, files, verdict })
+    }
+
+    /// What a key is made of, and the external files among it with the state they were digested
+    /// in. An input that is not known yet is null, and the facts make no key then.
+    pub fn facts(
+        &mut self,
+        unit: &Unit,
+        node: &dyn Node,
+        inputs: &[Option<Digest>],
+    ) -> Result<(Facts, Vec<(PathBuf, StatedDigest)>), NodeError> {
         let step = self.plan.step(unit.step);
         let mut facts = Facts::new();
         match step.matrix {
@@ -99,11 +115,12 @@ impl Judge<'_> {
         facts.add("unit", part);
         facts.add_tree("param:", &step.key_params);
         for (n, digest) in inputs.iter().enumerate() {
+            let digest = digest.map(|digest| digest.to_hex());
             match step.inputs.get(n) {
-                Some(input) => facts.add(format!("input:{}", input.port), digest.to_hex()),
+                Some(input) => facts.add(format!("input:{}", input.port), digest),
                 None => {
                     let part = own_part(n - step.inputs.len(), step.choice);
-                    facts.add(format!("input:{}[{part}]", step.kind), digest.to_hex());
+                    facts.add(format!("input:{}[{part}]", step.kind), digest);
                 }
             }
         }
@@ -117,9 +134,7 @@ impl Judge<'_> {
             plan: self.plan,
             base_dir: self.base_dir,
         })?;
-        let key = facts.key();
-        let verdict = self.verdict(unit, node, &key, &facts, forced)?;
-        Ok(Keyed { key, facts, files, verdict })
+        Ok((facts, files))
     }
 
     /// What a plan says of a unit, given what it says of those before it.
@@ -201,6 +216,14 @@ impl Judge<'_> {
             Some(Reason::InputChanged { port, from }) => {
                 let from = giver(self.plan, unit, &port, 0).unwrap_or(from);
                 Reason::InputChanged { port, from }
+            }
+            Some(Reason::ParamsChanged { path, old, new }) => {
+                match self.last.variable_behind(&unit.name, &path) {
+                    Some(VariableChange { name, path, old, new }) => {
+                        Reason::EnvChanged { name, path, old, new }
+                    }
+                    None => Reason::ParamsChanged { path, old, new },
+                }
             }
             Some(reason) => reason,
             None if last.failed => Reason::PreviousFailed,

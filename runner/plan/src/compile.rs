@@ -88,6 +88,7 @@ pub fn compile(
         world,
         problems: Vec::new(),
         origins: BTreeMap::new(),
+        environment: BTreeMap::new(),
     };
     let name = match spec.name.as_ref().map(|tree| expander.expand(tree, "name")) {
         Some(tree) => match tree.as_str() {
@@ -119,7 +120,7 @@ pub fn compile(
     // Ties in the topological order are broken by name, so that order in the file means nothing.
     drafts.sort_by(|a, b| a.name.text.cmp(&b.name.text));
     problems.append(&mut expander.problems);
-    let origins = expander.origins;
+    let Expander { origins, environment, .. } = expander;
 
     let (graph, order) = connect(&drafts, &spec.nodes, &mut problems)?;
     let resolved = resolved_pipeline(&name, taxonomy_tree.as_ref(), spec.params.as_ref(), &drafts);
@@ -130,6 +131,7 @@ pub fn compile(
         warnings: Vec::new(),
         resolved,
         origins,
+        environment,
         graph,
         places: places(&order),
         order,

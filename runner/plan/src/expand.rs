@@ -36,6 +36,10 @@ pub enum Origin {
     },
 }
 
+/// What each place of a pipeline takes from the environment: values by the name of their variable,
+/// by path such as `nodes.folds.k`. A variable that is not set has the value of its default.
+pub type Environment = BTreeMap<String, BTreeMap<String, Value>>;
+
 /// Puts one `PATH=VALUE` into the tree.
 pub(crate) fn apply_override(tree: &mut Tree, set: &str, index: usize) -> Result<(), Problem> {
     let source = SourceName::Override(index);
@@ -185,6 +189,7 @@ pub(crate) struct Expander<'a> {
     pub world: &'a dyn World,
     pub problems: Vec<Problem>,
     pub origins: BTreeMap<String, Origin>,
+    pub environment: Environment,
 }
 
 impl Expander<'_> {
@@ -318,7 +323,10 @@ impl Expander<'_> {
             self.problems.push(problem);
             return None;
         };
-        Some(Tree { span, data: Data::Scalar(yaml::resolve_plain(&text)) })
+        let value = yaml::resolve_plain(&text);
+        let taken = self.environment.entry(path.to_owned()).or_default();
+        taken.insert(name.to_owned(), value.clone());
+        Some(Tree { span, data: Data::Scalar(value) })
     }
 }
 

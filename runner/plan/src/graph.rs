@@ -7,7 +7,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::Value;
 
 use crate::catalog::Metric;
-use crate::expand::Origin;
+use crate::expand::{Environment, Origin};
 use crate::plugin::PluginDescription;
 use crate::problem::{Problem, Span};
 use crate::schema::{ColumnType, PortType};
@@ -124,6 +124,8 @@ pub struct Plan {
     pub resolved: Value,
     /// Where each value came from, by path such as `nodes.folds.k`.
     pub origins: BTreeMap<String, Origin>,
+    /// What the values were that came from the environment, by the same paths.
+    pub environment: Environment,
     pub(crate) graph: DiGraph<Step, ()>,
     /// A topological order in which ties are in the order of names.
     pub(crate) order: Vec<StepId>,

@@ -29,7 +29,7 @@ pub use catalog::{
     Many, Metric, World, WorldError,
 };
 pub use compile::{PipelineSource, compile, pipeline_schema};
-pub use expand::Origin;
+pub use expand::{Environment, Origin};
 pub use graph::{HandOn, Matrix, Plan, Step, StepId, StepInput, Variant, split_reference};
 pub use params::{fill_defaults, key_params, validate};
 pub use plugin::{Isolation, Limits, PluginDescription, PluginProblem, PluginRequest, Transport};

@@ -53,7 +53,11 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
             }
         }
     }
-    Ok(Exit::Done)
+    // As `plan` ends.
+    Ok(match unit.state {
+        UnitState::Blocked(_) => Exit::Internal,
+        UnitState::Hit | UnitState::Run(_) | UnitState::Maybe => Exit::Done,
+    })
 }
 
 fn detail(state: &UnitState) -> String {
@@ -105,8 +109,7 @@ fn print(unit: &ExplainedUnit) {
     if !unit.waits_for.is_empty() {
         let names: Vec<String> = unit.waits_for.iter().map(ToString::to_string).collect();
         output::result(format!("waits    {}", names.join(", ")));
-        output::result("its key is known when these have run");
-        return;
+        output::result("         its key is known when these have run");
     }
     if let Some(key) = unit.key {
         output::result(format!("key      {key}"));
@@ -141,6 +144,10 @@ fn value(fact: &ExplainedFact) -> String {
     match fact.state {
         "changed" => format!("{} -> {}", text(&fact.before), text(&fact.now)),
         "removed" => text(&fact.before),
+        "waits" => match &fact.before {
+            Some(before) => format!("{} -> not known yet", shown(before)),
+            None => "not known yet".into(),
+        },
         _ => text(&fact.now),
     }
 }

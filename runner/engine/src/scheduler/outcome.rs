@@ -29,7 +29,7 @@ impl Run<'_> {
                     usage: UnitUsage { node_seconds: Some(node_seconds), ..usage },
                     notes,
                 };
-                self.last.set(&unit.name.clone(), record.key, record.facts.clone(), false);
+                self.last.set(&unit.name.clone(), record.key, record.facts.clone());
                 self.records[id.index()] = Some(Arc::new(record));
                 self.counts.run += 1;
                 self.set(id, Status::Done);
@@ -91,7 +91,7 @@ impl Run<'_> {
             saved_seconds: record.seconds,
             notes: notes_of(&record),
         };
-        self.last.set(&unit.name.clone(), record.key, facts, false);
+        self.last.set(&unit.name.clone(), record.key, facts);
         self.saved_seconds += record.seconds;
         self.records[id.index()] = Some(Arc::new(record));
         self.counts.hit += 1;
@@ -112,9 +112,7 @@ impl Run<'_> {
             return self.done(id);
         }
         let judged = self.reasons[id.index()].as_ref().and_then(|(_, facts)| facts.clone());
-        if let Some(facts) = judged.or_else(|| Some(self.last.get(&name)?.facts.clone())) {
-            self.last.set(&name, facts.key(), facts, true);
-        }
+        self.last.set_failed(&name, judged);
         self.counts.failed += 1;
         self.emit(Event::UnitFailed {
             unit: name.clone(),
