@@ -36,6 +36,7 @@ mod plugins;
 mod plugins_check;
 mod plugins_lock;
 mod plugins_new;
+mod read_only;
 mod report;
 mod reruns;
 mod review;

@@ -2,7 +2,9 @@
 
 use ::plan::{HandOn, Step};
 use clap::ValueEnum;
-use engine::{OutputRecord, Part, PlannedUnit, UnitRecord, load_frame, notes_of};
+use engine::{
+    OutputRecord, Part, PlannedUnit, UnitName, UnitRecord, UnitState, load_frame, notes_of,
+};
 use polars::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -49,10 +51,18 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
         Some(matrix) if port.is_empty() && matrix.hand_on == HandOn::Nothing => "compare",
         _ => port,
     };
-    let record = record(context, &loaded, step)?.ok_or_else(|| {
-        CliError::usage(format!("`{node}` as it is now is not in the cache"))
-            .with_hint(format!("run it first: relabel run {} --select {node}", loaded.name))
-    })?;
+    let record = match record(context, &loaded, step)? {
+        Found::Record(record) => record,
+        Found::Blocked { unit, why } => {
+            let message = format!("`{node}` as it is now cannot be judged: {unit}: {why}");
+            return Err(CliError::new(Exit::Internal, message));
+        }
+        Found::Nothing => {
+            let hint = format!("run it first: relabel run {} --select {node}", loaded.name);
+            let message = format!("`{node}` as it is now is not in the cache");
+            return Err(CliError::usage(message).with_hint(hint));
+        }
+    };
     let Some(out) = record.output(port) else {
         let ports: Vec<&str> = record.outputs.iter().map(|out| out.port.as_str()).collect();
         return Err(CliError::usage(format!("`{node}` has no port `{port}`"))
@@ -98,11 +108,31 @@ fn tell_notes(node: &str, record: &UnitRecord, shape: Shape) {
 }
 
 /// What the cache holds of a step as it is now.
-fn record(context: &Context, loaded: &Loaded, step: &Step) -> Result<Option<UnitRecord>, CliError> {
+enum Found {
+    Record(UnitRecord),
+    Nothing,
+    /// Nobody can say: a unit that it needs, or one of its own, cannot be judged.
+    Blocked {
+        unit: UnitName,
+        why: String,
+    },
+}
+
+fn record(context: &Context, loaded: &Loaded, step: &Step) -> Result<Found, CliError> {
     let units = context.engine(loaded).plan(&loaded.plan, Some(&[step.id]), &[])?;
     let whole = |unit: &&PlannedUnit| unit.unit.node == step.name && unit.unit.part == Part::Whole;
     let key = units.iter().find(whole).and_then(|unit| unit.key);
-    Ok(key.and_then(|key| loaded.cache.record(&key)))
+    if let Some(record) = key.and_then(|key| loaded.cache.record(&key)) {
+        return Ok(Found::Record(record));
+    }
+    // The first of them is the cause of the others.
+    Ok(units
+        .into_iter()
+        .find_map(|unit| match unit.state {
+            UnitState::Blocked(why) => Some(Found::Blocked { unit: unit.unit, why }),
+            _ => None,
+        })
+        .unwrap_or(Found::Nothing))
 }
 
 fn read(loaded: &Loaded, out: &OutputRecord) -> Result<DataFrame, CliError> {
@@ -120,8 +150,8 @@ pub(super) fn cached(
     step: &Step,
     port: &str,
 ) -> Result<Option<DataFrame>, CliError> {
-    let record = record(context, loaded, step)?;
-    let out = record.as_ref().and_then(|record| record.output(port));
+    let Found::Record(record) = record(context, loaded, step)? else { return Ok(None) };
+    let out = record.output(port);
     out.map(|out| read(loaded, out)).transpose()
 }
 

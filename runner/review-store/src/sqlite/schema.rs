@@ -84,12 +84,61 @@ fn open_file(path: &Path, access: Access) -> Result<Connection, Failure> {
             .map_err(Failure::Sql)
             .and_then(|connection| prepare(connection, access));
         match opened {
+            Err(Failure::Sql(error)) if access == Access::Existing && is_read_only(&error) => {
+                return open_unchanging(path, error);
+            }
             Err(Failure::Sql(error)) if is_busy(&error) && start.elapsed() < BUSY_TIMEOUT => {
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
             opened => return opened,
         }
     }
+}
+
+/// Opens a file in a folder where nothing can be made: SQLite wants its shared memory there, unless
+/// it is told that nobody changes the file.
+fn open_unchanging(path: &Path, error: rusqlite::Error) -> Result<Connection, Failure> {
+    // What is there has not reached the file yet and would be passed over.
+    for ending in ["-wal", "-journal"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(ending);
+        if fs::metadata(&beside).is_ok_and(|beside| beside.len() > 0) {
+            let beside = Path::new(&beside).display();
+            let problem = format!(
+                "its folder cannot be written to, and its last changes are in `{beside}` still; \
+                 open it once where it can be written to"
+            );
+            let location = path.display().to_string();
+            return Err(Failure::Refused(StoreError::CannotOpen { location, problem }));
+        }
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    match Connection::open_with_flags(immutable_uri(path), flags) {
+        Ok(connection) => prepare(connection, Access::Existing),
+        // Then the folder was not what kept it from being opened.
+        Err(_) => Err(Failure::Sql(error)),
+    }
+}
+
+/// Source: <https://www.sqlite.org/uri.html>.
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from(if path.is_absolute() { "file://" } else { "file:" });
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'~' => uri.push(char::from(*byte)),
+            byte if byte.is_ascii_alphanumeric() => uri.push(char::from(*byte)),
+            byte => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?mode=ro&immutable=1");
+    uri
+}
+
+/// What SQLite says when it cannot make the files it needs beside the one it opens.
+fn is_read_only(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
