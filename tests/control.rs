@@ -179,3 +179,35 @@ fn a_whole_number_with_a_point_is_that_number() {
     plan("nodes.queue.budget=1e3").code(4);
     plan("nodes.folds.k=5.5").code(2).says(&["`k` must be of type integer, not 5.5", "--> --set"]);
 }
+
+#[test]
+fn what_is_forced_has_to_be_selected() {
+    let sandbox = Sandbox::audit();
+    sandbox.run(&[]);
+    for command in ["run", "plan"] {
+        let args = [command, "--select", "folds", "--force", "cleaned"];
+        let outcome = sandbox.relabel(&args).code(2);
+        outcome.says(&["`--force cleaned` forces nothing", "--select folds --select cleaned"]);
+    }
+    let events = sandbox.run(&["--select", "folds", "--force", "valid"]);
+    assert_eq!(events.units("run"), ["valid"], "what is needed is selected with it");
+    let events = sandbox.run(&["--select", "valid", "--force", "*"]);
+    assert_eq!(events.units("run"), ["records", "valid"], "all that is selected");
+}
+
+#[test]
+fn a_parameter_that_the_file_does_not_have_can_be_set() {
+    let sandbox = Sandbox::audit();
+    sandbox.run(&[]);
+    let plan = sandbox.relabel(&["plan", "--set", "nodes.valid.text.min_chars=4"]).ok();
+    assert!(plan.out().contains("text.min_chars: 3 -> 4"), "{}", plan.out());
+    let set = |set: &str| sandbox.relabel(&["plan", "--set", set]).code(2);
+    set("nodes.valid.text.min_char=4").says(&[
+        "min_char",
+        "did you mean `min_chars`?",
+        "--> --set",
+    ]);
+    set("nodes.valid.text.min_chars=few").says(&["must be of type integer", "--> --set"]);
+    set("nodes.valid.txt.min_chars=4").says(&["did you mean `text`?", "--> --set"]);
+    set("nodes.folds.k.x=4").says(&["`x` would be inside"]);
+}

@@ -1,6 +1,6 @@
 //! `relabel runs`: what has been run here.
 
-use crate::support::Sandbox;
+use crate::support::{Events, Sandbox};
 
 #[test]
 fn listed_newest_first() {
@@ -161,4 +161,22 @@ fn what_gc_took_cannot_be_compared_and_says_so() {
     let wanted = "cannot be compared: earlier run: its result is no longer in the cache";
     assert!(text.stdout.contains(wanted), "{}", text.stdout);
     sandbox.relabel(&["runs", "diff", "last~7", "last"]).code(2).says(&["no run `last~7`"]);
+}
+
+#[test]
+fn a_run_that_cannot_be_read_is_listed_and_passed_over() {
+    let sandbox = Sandbox::audit();
+    let first = sandbox.run(&["--select", "valid"]);
+    let second = sandbox.run(&["--select", "valid"]);
+    let id = |events: &Events| events.finish()["run_id"].as_str().unwrap().to_owned();
+    sandbox.write(&format!(".relabel/runs-v1/{}/run.json", id(&second)), "{\"pipel");
+    let list = sandbox.relabel(&["runs", "list", "--format", "json"]).ok().json();
+    assert_eq!(list["runs"][0]["run_id"], id(&second));
+    assert_eq!(list["runs"][0]["outcome"], "unreadable");
+    assert_eq!(list["runs"][1]["outcome"], "done");
+    assert!(sandbox.relabel(&["runs", "list"]).ok().out().contains("unreadable"));
+    let shown = sandbox.relabel(&["runs", "show", "--format", "json"]).ok();
+    assert_eq!(shown.json()["run_id"], id(&first));
+    assert!(shown.stderr.contains(&format!("warning: run {} is passed", id(&second))));
+    sandbox.relabel(&["runs", "show", &id(&second)]).code(3);
 }

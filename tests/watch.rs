@@ -144,3 +144,19 @@ fn what_is_wrong_from_the_start_is_watched_until_it_is_mended() {
     interrupt(&watch.child);
     assert_eq!(watch.child.wait().unwrap().code(), Some(130));
 }
+
+#[test]
+fn a_plugin_that_comes_later_is_seen() {
+    let sandbox = Sandbox::audit();
+    sandbox.write("plugins/README", "plugins of this pipeline");
+    sandbox.edit("relabel.yaml", "plugin: linear", "plugin: plugin-in-c");
+    let mut watch = Watch::start(&sandbox, &["--select", "oof"]);
+    let said = watch.until_idle().join("\n");
+    assert!(said.contains("plugin-in-c"), "{said}");
+    let said = watch.after(|s| {
+        plugins::compile(s, "examples/plugin-c/plugin.c", None);
+    });
+    assert!(said.contains("run      oof[0]"), "{said}");
+    interrupt(&watch.child);
+    assert_eq!(watch.child.wait().unwrap().code(), Some(130));
+}

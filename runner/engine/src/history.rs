@@ -297,7 +297,8 @@ impl History {
         ids
     }
 
-    /// A run by its id, a unique start or end of it, `last`, or `last~N` for the N-th before it.
+    /// A run by its id, a unique start or end of it, `last`, or `last~N` for the N-th before it; of
+    /// the last ones those that cannot be read are passed over.
     pub fn find(&self, name: &str) -> Result<RunRecord, HistoryError> {
         let ids = self.run_ids();
         let before_last = match name {
@@ -305,8 +306,8 @@ impl History {
             _ => name.strip_prefix("last~").and_then(|n| n.parse::<usize>().ok()),
         };
         if let Some(n) = before_last {
-            let id = ids.iter().rev().nth(n);
-            return self.read(id.ok_or_else(|| HistoryError::Unknown(name.to_owned()))?);
+            let readable = ids.iter().rev().filter_map(|id| self.read(id).ok()).nth(n);
+            return readable.ok_or_else(|| HistoryError::Unknown(name.to_owned()));
         }
         let found: Vec<&String> =
             ids.iter().filter(|id| id.starts_with(name) || id.ends_with(name)).collect();

@@ -246,9 +246,11 @@ impl<'a> Run<'a> {
                     let pool = pool.as_ref().expect("just made");
                     self.launch(id, keyed, lock, pool, sender);
                 }
-                LockAttempt::HeldBy(holder) => {
+                LockAttempt::HeldBy(by) => {
                     held.insert(id);
-                    if self.told_waiting.insert(id) {
+                    // A unit of this run with the same key is told as it goes.
+                    if by != holder && self.told_waiting.insert(id) {
+                        let holder = by;
                         let unit = self.units.get(id).name.clone();
                         self.emit(Event::UnitWaiting { unit, holder });
                     }

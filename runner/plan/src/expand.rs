@@ -147,13 +147,17 @@ fn put(
                 entries.push(entry(&["matrix"], matrix));
                 return Ok(());
             }
-            // A new key is fine in a node or the like, where the schema judges it; a new name under
-            // `params` or `nodes` can only be a slip.
+            // A new key is fine in a node or the like, where the schema judges it, and so are the
+            // maps that it is in; a new name under `params` or `nodes` can only be a slip.
             let depth = path.split('.').count() - parts.len();
             let named = depth == 1 && (path.starts_with("params.") || path.starts_with("nodes."));
-            if rest.is_empty() && !named {
-                let name = Name { text: part.to_owned(), span };
-                entries.push((name, value));
+            let in_node = depth >= 2 && path.starts_with("nodes.");
+            if in_node || (rest.is_empty() && !named) {
+                let value = rest.iter().rev().fold(value, |value, part| {
+                    let name = Name { text: (*part).to_owned(), span };
+                    Tree { span, data: Data::Map(vec![(name, value)]) }
+                });
+                entries.push((Name { text: part.to_owned(), span }, value));
                 return Ok(());
             }
             let known: Vec<String> = entries.iter().map(|(name, _)| name.text.clone()).collect();

@@ -1,5 +1,6 @@
 //! `relabel run`: runs what is missing.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -61,7 +62,41 @@ pub fn selected(plan: &Plan, selection: &Selection) -> Result<Selected, CliError
         })
     };
     let chosen = if selection.select.is_empty() { None } else { Some(resolve(&selection.select)?) };
+    if let Some(chosen) = &chosen {
+        let included = with_needs(plan, chosen);
+        for selector in &selection.force {
+            let forced = resolve(std::slice::from_ref(selector))?;
+            if !forced.iter().any(|step| included.contains(step)) {
+                return Err(nothing_to_force(selection, selector));
+            }
+        }
+    }
     Ok((chosen, resolve(&selection.force)?))
+}
+
+/// Steps with all they need.
+fn with_needs(plan: &Plan, steps: &[StepId]) -> BTreeSet<StepId> {
+    let mut included = BTreeSet::new();
+    let mut open = steps.to_vec();
+    while let Some(step) = open.pop() {
+        if included.insert(step) {
+            open.extend(plan.needs(step));
+        }
+    }
+    included
+}
+
+fn nothing_to_force(selection: &Selection, selector: &str) -> CliError {
+    let selectors: Vec<String> = selection.select.iter().map(|s| output::quoted(s)).collect();
+    let message = format!(
+        "`--force {selector}` forces nothing: no node of it is among what `--select {}` runs",
+        selection.select.join(" --select ")
+    );
+    let selected = selectors.join(" --select ");
+    let forced = output::quoted(selector);
+    CliError::usage(message).with_hint(format!(
+        "select it too: `--select {selected} --select {forced} --force {forced}`"
+    ))
 }
 
 pub fn default_jobs() -> usize {
@@ -142,8 +177,8 @@ fn watch(args: &Args, context: &Context, cancel: &Cancel) -> Result<Exit, CliErr
     loop {
         // Looked at before the run, so that a change during it is a change.
         let loaded = context.load(&args.pipeline);
-        let readable = loaded.as_ref().ok().map(|loaded| (context, loaded));
-        let mut now = Watched::new(&args.pipeline, &pipeline, readable, watched.as_ref());
+        let readable = loaded.as_ref().ok();
+        let mut now = Watched::new(&args.pipeline, &pipeline, context, readable, watched.as_ref());
         let done = loaded.and_then(|loaded| {
             let done = run_once(args, context, &loaded, cancel);
             now.add_known(context, &loaded);

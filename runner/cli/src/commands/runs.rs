@@ -48,25 +48,42 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
     let history = History::at(&folder);
     match &args.command {
         Command::List { limit } => {
-            let runs: Vec<RunRecord> = history
-                .run_ids()
-                .iter()
-                .rev()
-                .take(*limit)
-                .filter_map(|id| history.read(id).ok())
-                .collect();
+            let ids = history.run_ids();
+            let newest = ids.iter().rev().take(*limit);
+            let runs: Vec<Listed> =
+                newest.map(|id| history.read(id).map_err(|_| id.clone())).collect();
             list(&runs, context.format);
             if runs.is_empty() && context.format == Format::Text {
                 output::info(format!("no run is recorded in {}", folder.display()));
             }
         }
-        Command::Show { run } => show(&history.find(run)?, context.format),
+        Command::Show { run } => show(&find(&history, run)?, context.format),
         Command::Diff { a, b } => {
             let cache = Cache::at(&folder);
-            diff::run(&history.find(a)?, &history.find(b)?, &cache, context.format);
+            diff::run(&find(&history, a)?, &find(&history, b)?, &cache, context.format);
         }
     }
     Ok(Exit::Done)
+}
+
+/// The outcome of a run whose `run.json` cannot be read.
+const UNREADABLE: &str = "unreadable";
+
+/// A run, or the id of one that cannot be read.
+type Listed = Result<RunRecord, String>;
+
+/// Finds a run, and says which newer ones could not be read if the last one was asked for.
+fn find(history: &History, name: &str) -> Result<RunRecord, CliError> {
+    let run = history.find(name)?;
+    if name.starts_with("last") {
+        let ids = history.run_ids();
+        for id in ids.iter().rev().take_while(|id| **id > run.run_id) {
+            if let Err(error) = history.read(id) {
+                output::info(format!("warning: run {id} is passed over: {error}"));
+            }
+        }
+    }
+    Ok(run)
 }
 
 fn units_json(run: &RunRecord) -> Value {
@@ -80,19 +97,20 @@ fn unit_json(unit: &UnitEntry) -> Value {
     value
 }
 
-fn list(runs: &[RunRecord], format: Format) {
+fn list(runs: &[Listed], format: Format) {
     if format == Format::Json {
         let runs: Vec<Value> = runs
             .iter()
-            .map(|run| {
-                json!({
+            .map(|run| match run {
+                Err(id) => json!({ "run_id": id, "outcome": UNREADABLE }),
+                Ok(run) => json!({
                     "run_id": run.run_id,
                     "pipeline": run.pipeline,
                     "started_at": run.started_at,
                     "outcome": run.outcome,
                     "seconds": run.summary.as_ref().map(|summary| summary.seconds),
                     "units": units_json(run),
-                })
+                }),
             })
             .collect();
         return output::json(&json!({ "schema_version": 1, "runs": runs }));
@@ -100,6 +118,15 @@ fn list(runs: &[RunRecord], format: Format) {
     let mut table =
         Table::new(&["run", "pipeline", "started", "outcome", "seconds", "hit", "run", "failed"]);
     for run in runs {
+        let run = match run {
+            Ok(run) => run,
+            Err(id) => {
+                let mut row = [const { String::new() }; 8];
+                (row[0], row[3]) = (id.clone(), UNREADABLE.to_owned());
+                table.row(row);
+                continue;
+            }
+        };
         let summary = run.summary.as_ref();
         let count = |get: fn(&engine::UnitCounts) -> usize| {
             summary.map(|summary| get(&summary.units).to_string()).unwrap_or_default()

@@ -21,7 +21,31 @@ const QUIET_LOOKS: u32 = 2;
 type Look = Option<(u64, i64, i64, i64, i64, u64)>;
 
 /// The files that decide what a run does.
-pub(super) struct Watched(BTreeMap<PathBuf, Look>);
+pub(super) struct Watched {
+    files: BTreeMap<PathBuf, Look>,
+    /// The files in each folder of the search path that are called as plugins are: of equal names
+    /// the first folder counts, and a name that is in none may come.
+    plugins: BTreeMap<PathBuf, Vec<String>>,
+}
+
+/// Names of plugin files in a folder, in their order.
+fn plugin_files(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut names: Vec<String> = names.filter(|name| is_plugin_file(name)).collect();
+    names.sort_unstable();
+    names
+}
+
+fn is_plugin_file(name: &str) -> bool {
+    // The names of a library without a name: `lib….so`.
+    let library = plugin_host::library_file_name("");
+    let (before, ending) = library.split_once('.').unwrap_or((&library, ""));
+    let is_library = name.strip_prefix(before).is_some_and(|rest| {
+        rest.rsplit_once('.').is_some_and(|(_, extension)| extension == ending)
+    });
+    is_library || name.starts_with("classifier-")
+}
 
 fn look(path: &Path) -> Look {
     let file = std::fs::metadata(path).ok()?;
@@ -37,32 +61,40 @@ impl Watched {
     pub(super) fn new(
         args: &PipelineArgs,
         pipeline: &Path,
-        loaded: Option<(&Context, &Loaded)>,
+        context: &Context,
+        loaded: Option<&Loaded>,
         before: Option<&Watched>,
     ) -> Watched {
         let mut paths = vec![pipeline.to_owned()];
         paths.extend(args.params.iter().cloned());
         match loaded {
             None => {
-                paths.extend(before.into_iter().flat_map(|watched| watched.0.keys().cloned()));
+                paths.extend(before.into_iter().flat_map(|watched| watched.files.keys().cloned()));
                 paths.extend(named_in(pipeline));
             }
-            Some((context, loaded)) => paths.extend(read_by(context, loaded)),
+            Some(loaded) => paths.extend(read_by(context, loaded)),
         }
-        Watched(paths.into_iter().map(|path| (path.clone(), look(&path))).collect())
+        let folders = context.plugins.folders().iter();
+        Watched {
+            files: paths.into_iter().map(|path| (path.clone(), look(&path))).collect(),
+            plugins: folders.map(|folder| (folder.clone(), plugin_files(folder))).collect(),
+        }
     }
 
     /// Adds what is known only now that it has run: a node that waited has named its files since.
     pub(super) fn add_known(&mut self, context: &Context, loaded: &Loaded) {
         for path in read_by(context, loaded) {
-            self.0.entry(path).or_insert_with_key(|path| look(path));
+            self.files.entry(path).or_insert_with_key(|path| look(path));
         }
     }
 
     fn changed(&self) -> BTreeMap<PathBuf, Look> {
-        let now = self.0.iter().map(|(path, before)| (path, before, look(path)));
+        let now = self.files.iter().map(|(path, before)| (path, before, look(path)));
         let changed = now.filter(|(_, before, now)| now != *before);
-        changed.map(|(path, _, now)| (path.clone(), now)).collect()
+        let folders =
+            self.plugins.iter().filter(|(folder, before)| plugin_files(folder) != **before);
+        let folders = folders.map(|(folder, _)| (folder.clone(), look(folder)));
+        changed.map(|(path, _, now)| (path.clone(), now)).chain(folders).collect()
     }
 
     /// Waits for a change and until it is over; the names of what changed, or `None` when the user
