@@ -7,8 +7,9 @@ use polars::prelude::*;
 use super::values::Values;
 use crate::columns::{integers, string_column, strings};
 
-/// Bins of equal mass for the expected calibration error (Nixon et al., "Measuring calibration in deep
-/// learning", 2019, section 3.3). Bins of equal width leave most of them empty where models are sure.
+/// Bins of equal mass for the expected calibration error (the adaptive bins of Nixon et al.,
+/// "Measuring calibration in deep learning", 2019). Of bins of equal width most are empty where
+/// models are sure.
 const CALIBRATION_BINS: usize = 15;
 
 /// A probability of 0 would make the log-loss infinite.
