@@ -1,5 +1,7 @@
 //! `report`: one page that is complete in itself, the same each time, and safe to open.
 
+use engine::Cache;
+
 use crate::support::{Sandbox, records, to_csv};
 
 const NODES: &str = "  pairs: {kind: duplicates, input: current}
@@ -11,6 +13,22 @@ fn sandbox() -> Sandbox {
     let sandbox = Sandbox::audit();
     sandbox.edit("relabel.yaml", "  queue:", NODES);
     sandbox
+}
+
+/// Lets all results in the cache have taken half a second a unit.
+fn let_units_have_taken_half_a_second(sandbox: &Sandbox) {
+    let cache = Cache::at(sandbox.path(".relabel"));
+    for entry in cache.inventory().unwrap().records.into_values() {
+        let mut record = entry.record.unwrap();
+        record.seconds = 0.5;
+        cache.put_record(&record).unwrap();
+    }
+}
+
+/// The beginning of a node's row in the table below the drawing.
+fn row(node: &str, took: &str, rows: &str, kind: &str) -> String {
+    let took = format!("<td class=\"n\">{took}</td><td class=\"n\">{rows}</td>");
+    format!("<tr><th scope=\"row\">{node}</th>{took}<td>{kind}</td>")
 }
 
 #[test]
@@ -69,6 +87,85 @@ fn it_is_written_again_when_it_is_not_as_it_was() {
     );
     assert_eq!(sandbox.run(&[]).units("run"), ["few", "page"]);
     assert!(sandbox.read("out/report.html").contains(">few<"));
+}
+
+#[test]
+fn times_are_on_the_page_and_in_nothing_that_depends_on_it() {
+    let sandbox = sandbox();
+    sandbox.run(&[]);
+    let first = sandbox.read("out/report.html");
+    let frame = sandbox.frame("page", &[]);
+    let written =
+        || std::fs::metadata(sandbox.path("out/report.html")).unwrap().modified().unwrap();
+    let at = written();
+    let_units_have_taken_half_a_second(&sandbox);
+    assert_eq!(sandbox.run(&[]).units("run"), [""; 0], "a page is not written again for its times");
+    assert_eq!((sandbox.read("out/report.html"), written()), (first.clone(), at));
+
+    std::fs::remove_file(sandbox.path("out/report.html")).unwrap();
+    let events = sandbox.run(&[]);
+    assert_eq!(
+        (events.units("run"), events.reason("page")),
+        (vec!["page".into()], "target-changed")
+    );
+    let second = sandbox.read("out/report.html");
+    assert_ne!(first, second);
+    assert_eq!(sandbox.frame("page", &[]), frame);
+    for wanted in [
+        row("records", "500 ms", "300", "source"),
+        // What puts its five folds together counts too.
+        row("oof", "3 s", "300", "predict"),
+        ">\n3 s \u{b7} 300 rows\n<".to_owned(),
+        // Neither comes before the page.
+        row("cleaned", "", "", "export"),
+        row("page", "", "", "report"),
+        "<th scope=\"row\">Total</th><td class=\"n\">6.5 s</td>".to_owned(),
+        "they are 6.5 s;".to_owned(),
+    ] {
+        assert!(second.contains(&wanted), "`{wanted}` is not on the page");
+    }
+    let before = |page: &str| page.split("<section id=\"pipeline\"").next().unwrap().to_owned();
+    assert_eq!(before(&first), before(&second));
+
+    let digest = engine::Digest::of(second.as_bytes()).to_hex();
+    assert_ne!(frame[0]["digest"], digest, "the frame is of the page without times");
+    assert_eq!(sandbox.run(&[]).units("run"), [""; 0], "the page is recognised as it is on disk");
+    let verified = sandbox.relabel(&["cache", "verify", "--rerun", "99", "--format", "json"]).ok();
+    assert_eq!(verified.json_lines().last().unwrap()["diverged"], 0);
+    assert_eq!(sandbox.read("out/report.html"), second);
+}
+
+#[test]
+fn each_variant_has_its_time() {
+    let sandbox = sandbox();
+    sandbox.edit(
+        "relabel.yaml",
+        "classifier: {plugin: linear}}",
+        "matrix: {classifier.plugin: [naive-bayes, majority]}}",
+    );
+    let events = sandbox.run(&["--select", "+page"]);
+    let notes = events.unit("oof")["notes"].as_array().unwrap().clone();
+    let variants: Vec<_> = notes.iter().filter(|note| note["note"] == "variant").collect();
+    assert_eq!(variants.len(), 2);
+    assert!(variants.iter().all(|note| note["seconds"].as_f64().unwrap() > 0.0), "{variants:?}");
+    let_units_have_taken_half_a_second(&sandbox);
+    std::fs::remove_file(sandbox.path("out/report.html")).unwrap();
+    sandbox.run(&["--select", "+page"]);
+    let page = sandbox.read("out/report.html");
+    for wanted in [
+        row("oof[plugin=naive-bayes]", "3 s", "300", "predict"),
+        row("oof[plugin=majority]", "3 s", "300", "predict"),
+        row("oof", "500 ms", "300", "predict"),
+    ] {
+        assert!(page.contains(&wanted), "`{wanted}` is not on the page");
+    }
+    sandbox.edit(
+        "relabel.yaml",
+        "path: out/report.html}",
+        "path: out/report.html, matrix: {top: [1, 2]}}",
+    );
+    let said = "a node of kind `report` writes to one place and cannot have a matrix";
+    sandbox.relabel(&["check"]).code(2).says(&[said]);
 }
 
 #[test]

@@ -274,6 +274,7 @@ impl Engine<'_> {
             taxonomy: plan.taxonomy.clone(),
             cancel: Cancel::default(),
             threads,
+            tallies: BTreeMap::new(),
             run_id: options.run_id.clone(),
             lock: None,
             keyed,

@@ -43,7 +43,7 @@ pub use frame::{Float, FloatColumn, FrameError, LoadError, load_frame, logical_d
 pub use history::{History, HistoryError, RunOutcome, RunRecord, UnitEntry};
 pub use node::{
     Artifact, FactContext, Folds, Inputs, Node, NodeError, NodeFactory, Note, Outputs, RunContext,
-    notes_of,
+    Tally, notes_of,
 };
 pub use reason::Reason;
 pub use resolve::{PlannedUnit, UnitState};
@@ -53,6 +53,24 @@ pub use unit::{Part, Unit, UnitId, UnitName, Units, variant_of};
 pub fn time_text(nanoseconds: i128) -> String {
     let time = jiff::Timestamp::from_nanosecond(nanoseconds).unwrap_or_default();
     format!("{time:.3}")
+}
+
+/// Seconds as people say them: `140 ms`, `1.2 s`, `8 min`, `2 h 5 min`; at least 1 ms.
+pub fn duration_text(seconds: f64) -> String {
+    // A tenth says something below ten, unless it is zero.
+    let figures =
+        |value: f64| if value < 10.0 { (value * 10.0).round() / 10.0 } else { value.round() };
+    let minutes = seconds / 60.0;
+    if seconds < 0.9995 {
+        format!("{:.0} ms", (seconds * 1e3).max(1.0))
+    } else if seconds < 90.0 {
+        format!("{} s", figures(seconds))
+    } else if minutes < 90.0 {
+        format!("{} min", figures(minutes))
+    } else {
+        let minutes = minutes.round();
+        format!("{:.0} h {:.0} min", (minutes / 60.0).floor(), minutes % 60.0)
+    }
 }
 
 /// Where the engine gets the time from.

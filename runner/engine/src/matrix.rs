@@ -19,6 +19,10 @@ pub(crate) const COMPARE: &str = "compare";
 pub(crate) struct MatrixNode;
 
 impl Node for MatrixNode {
+    fn wants_tallies(&self) -> bool {
+        true
+    }
+
     fn run(&self, context: &RunContext<'_>, _: &Inputs) -> Result<Outputs, NodeError> {
         Err(NodeError::Internal(format!("`{}` has no node to run", context.unit)))
     }

@@ -311,6 +311,15 @@ impl Outputs {
     }
 }
 
+/// What a step took when it was computed, and what it gave.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Tally {
+    /// Of all its units added up, whether they were computed in this run or found in the cache.
+    pub seconds: f64,
+    /// Rows on its first port, if that has a frame.
+    pub rows: Option<u64>,
+}
+
 /// What a unit may know and use while it runs.
 pub struct RunContext<'a> {
     pub unit: &'a crate::UnitName,
@@ -324,6 +333,9 @@ pub struct RunContext<'a> {
     pub cancel: &'a Cancel,
     /// Threads this unit may use; its result must not depend on them.
     pub threads: usize,
+    /// The steps this one comes from, by name, for a node that asks (`Node::wants_tallies`). Not in
+    /// the key: they differ from run to run, so no artifact may depend on them.
+    pub tallies: &'a BTreeMap<String, Tally>,
 }
 
 impl RunContext<'_> {
@@ -355,6 +367,11 @@ pub trait Node: Send + Sync {
     /// The folds of a step that has any (`Checked::folds`).
     fn folds(&self) -> Option<&dyn Folds> {
         None
+    }
+
+    /// Whether it wants `RunContext::tallies`, to tell of them outside its artifacts.
+    fn wants_tallies(&self) -> bool {
+        false
     }
 
     /// For a sink: whether its target still is what the run behind `record` wrote.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use cache::{Facts, FileDigests, Hold, KeyLock, LockAttempt, UnitRecord};
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use plan::{Plan, StepId};
+use plan::{Plan, StepId, StepInput};
 
 use crate::classifier::Cancel;
 use crate::durability::Durability;
@@ -19,11 +19,11 @@ use crate::engine::{Engine, EngineError, RunOptions, RunReport, input_digests};
 use crate::estimate::Durations;
 use crate::event::{Event, Reporter, RunSummary, UnitCounts};
 use crate::history::{LastFacts, RunLog};
-use crate::node::{Node, NodeError};
+use crate::node::{Node, NodeError, Tally};
 use crate::reason::Reason;
 use crate::resolve::{Keyed, Verdict};
 use crate::unit::{Part, UnitId, Units};
-use crate::worker::{FixedClock, JobEnd, Memory, Shared};
+use crate::worker::{FixedClock, Job, JobEnd, Memory, Shared};
 
 mod foresight;
 mod outcome;
@@ -342,8 +342,8 @@ impl<'a> Run<'a> {
         job.memory = self.memory.clone();
         job.durability = self.durability.clone();
         job.lock = Some(lock);
-        if let Some(comparison) = &mut job.comparison {
-            comparison.seconds = self.seconds_of_steps(step);
+        if job.node.wants_tallies() {
+            self.hand_over_tallies(id, &mut job);
         }
         self.note_start(id, &job.cancel, step.timeout_seconds);
         self.set(id, Status::Running);
@@ -369,16 +369,30 @@ impl<'a> Run<'a> {
         });
     }
 
-    /// What all units of each step that `step` reads took when they ran.
-    fn seconds_of_steps(&self, step: &plan::Step) -> Vec<f64> {
-        let mut seconds: HashMap<StepId, f64> = HashMap::new();
-        for unit in self.units.iter() {
-            if let Some(record) = &self.records[unit.id.index()] {
-                *seconds.entry(unit.step).or_default() += record.seconds;
+    /// Adds up the units that a unit comes from by their steps, but for those under repair.
+    fn hand_over_tallies(&self, id: UnitId, job: &mut Job) {
+        let mut tallies: HashMap<StepId, Tally> = HashMap::new();
+        let mut seen = vec![false; self.units.len()];
+        let mut stack = self.units.get(id).needs.clone();
+        while let Some(id) = stack.pop() {
+            if std::mem::replace(&mut seen[id.index()], true) {
+                continue;
+            }
+            let unit = self.units.get(id);
+            stack.extend(&unit.needs);
+            let Some(record) = &self.records[id.index()] else { continue };
+            let tally = tallies.entry(unit.step).or_default();
+            tally.seconds += record.seconds;
+            if unit.name.part == Part::Whole {
+                tally.rows = record.outputs.first().and_then(|output| output.rows);
             }
         }
-        let of_step = |input: &plan::StepInput| seconds.get(&input.step).copied();
-        step.inputs.iter().map(|input| of_step(input).unwrap_or_default()).collect()
+        if let Some(comparison) = &mut job.comparison {
+            let seconds = |input: &StepInput| tallies.get(&input.step).map_or(0.0, |t| t.seconds);
+            comparison.seconds = job.inputs.iter().map(seconds).collect();
+        }
+        let named = |(step, tally)| (self.plan.step(step).name.clone(), tally);
+        job.tallies = tallies.into_iter().map(named).collect();
     }
 
     fn wait(&mut self, receiver: &Receiver<Message>, held: bool) {

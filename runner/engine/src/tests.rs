@@ -232,6 +232,26 @@ fn folds_depend_on_what_was_chosen_and_not_on_how() {
 }
 
 #[test]
+fn durations_have_the_unit_that_suits_them() {
+    let told = [0.0, 0.14, 0.9996, 1.23, 8.0, 12.4, 89.6, 90.0, 100.0, 720.0, 5399.0, 7500.0];
+    let wanted = [
+        "1 ms",
+        "140 ms",
+        "1 s",
+        "1.2 s",
+        "8 s",
+        "12 s",
+        "90 s",
+        "1.5 min",
+        "1.7 min",
+        "12 min",
+        "90 min",
+        "2 h 5 min",
+    ];
+    assert_eq!(told.map(duration_text), wanted);
+}
+
+#[test]
 fn a_failure_stops_what_needs_it_and_no_more() {
     let bench = Bench::new();
     let nodes = "a: {kind: make}, b: {kind: fail, input: a}, c: {kind: halve, input: b}, \

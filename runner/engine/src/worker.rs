@@ -1,6 +1,7 @@
 //! What a worker does with one unit: load its inputs, run it, publish its outputs, then its record.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +15,7 @@ use crate::frame::{
     KnownColumns, LoadError, Unread, load_columns, logical_digest, narrow, put_frame,
 };
 use crate::matrix::{COMPARE, Comparison};
-use crate::node::{Artifact, Inputs, Node, NodeError, Outputs, RunContext, notes_to_json};
+use crate::node::{Artifact, Inputs, Node, NodeError, Outputs, RunContext, Tally, notes_to_json};
 use crate::resolve::Keyed;
 use crate::unit::{Part, Unit, UnitId};
 
@@ -65,6 +66,8 @@ pub(crate) struct Job {
     pub taxonomy: Option<Taxonomy>,
     pub cancel: Cancel,
     pub threads: usize,
+    /// Of the steps the unit comes from; empty where nobody asks.
+    pub tallies: BTreeMap<String, Tally>,
     pub run_id: String,
 }
 
@@ -183,6 +186,7 @@ impl Job {
             progress: &tell,
             cancel: &self.cancel,
             threads: self.threads,
+            tallies: &self.tallies,
         };
         let started = std::time::Instant::now();
         let outputs = self.call_node(&context, &inputs);

@@ -1,8 +1,9 @@
 //! `report`: one HTML page that tells how an audit stands, for people who will never run it.
 //!
-//! A sink like `export`: the same input gives the same bytes, and a page that was changed or
-//! removed is written again. Times are not on the page for that reason: they differ from run to
-//! run. The pipeline is, so a change of any node makes the page anew.
+//! A sink like `export`: a page that was changed or removed is written again. What its input says
+//! is in the node's key and in the frame it gives, and so is the pipeline. What the nodes before it
+//! took and gave is on the page alone, for it differs from run to run: it is as it was when the page
+//! was written, and no page is written again for it.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -74,8 +75,9 @@ impl Kind for Report {
     type Params = Params;
 
     const NAME: &'static str = "report";
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
     const SUMMARY: &'static str = "Writes one HTML page with plots, top issues and the pipeline.";
+    const SINK: bool = true;
 
     fn input_ports() -> Vec<InputPort> {
         let records = [
@@ -118,6 +120,7 @@ impl Kind for Report {
             let message = format!("`{}` is no name of an HTML page", params.path);
             return Err(vec![Finding::param("/path", message).with_hint("name it .html")]);
         }
+        // Size and digest are of the page without times and rows of nodes (`ReportNode::run`).
         let files = Schema::new([
             ("path", ColumnType::String),
             ("bytes", ColumnType::Integer),
@@ -167,21 +170,26 @@ impl Node for ReportNode {
             conflicts: conflicts.as_ref().map(|(shown, all)| (shown.as_slice(), *all)),
             tables: &tables,
         };
-        let html = page.html()?;
+        let html = page.html(context.tallies)?;
         let path = context.base_dir.join(&self.params.path);
         let failed = |error: std::io::Error| {
             NodeError::io(format!("cannot write `{}`: {error}", self.params.path))
         };
         engine::write_atomically(&path, |file| file.write_all(html.as_bytes())).map_err(failed)?;
-        let digest = Digest::of(html.as_bytes()).to_hex();
+        // The frame is of the page without tallies, so that it is the same for the same input.
+        let lasting = page.html(&BTreeMap::new())?;
         let mut outputs = Outputs::frame(crate::columns::frame(vec![
             string_column("path", [Some(self.params.path.as_str())]),
-            Column::new("bytes".into(), vec![html.len() as i64]),
-            string_column("digest", [Some(digest.as_str())]),
+            Column::new("bytes".into(), vec![lasting.len() as i64]),
+            string_column("digest", [Some(Digest::of(lasting.as_bytes()).to_hex().as_str())]),
         ])?);
         outputs.count(format!("bytes written to {}", self.params.path), html.len(), None);
-        outputs.target("file", digest);
+        outputs.target("file", Digest::of(html.as_bytes()).to_hex());
         Ok(outputs)
+    }
+
+    fn wants_tallies(&self) -> bool {
+        true
     }
 
     fn target_is_current(&self, record: &UnitRecord, base_dir: &Path) -> Result<bool, NodeError> {

@@ -142,16 +142,11 @@ impl Reporter for FancyReporter {
     }
 }
 
-/// Seconds as people say them: `8 s`, `3 min`, `2 h 5 min`.
+/// Seconds that are not known exactly: in whole seconds or minutes.
 fn span(seconds: f64) -> String {
-    let minutes = (seconds / 60.0).round();
-    if seconds < 90.0 {
-        format!("{:.0} s", seconds.max(1.0))
-    } else if minutes < 90.0 {
-        format!("{minutes:.0} min")
-    } else {
-        format!("{:.0} h {:.0} min", (minutes / 60.0).floor(), minutes % 60.0)
-    }
+    let seconds = seconds.round().max(1.0);
+    let told = if seconds < 90.0 { seconds } else { (seconds / 60.0).round() * 60.0 };
+    engine::duration_text(told)
 }
 
 #[cfg(test)]
@@ -180,7 +175,7 @@ mod tests {
 
     #[test]
     fn times_are_told_as_exactly_as_they_are_known() {
-        let told: Vec<String> = [0.2, 8.4, 89.0, 100.0, 5390.0, 7500.0].map(span).to_vec();
-        assert_eq!(told, ["1 s", "8 s", "89 s", "2 min", "1 h 30 min", "2 h 5 min"]);
+        let told: Vec<String> = [0.2, 8.4, 89.4, 89.7, 100.0, 5390.0, 7500.0].map(span).to_vec();
+        assert_eq!(told, ["1 s", "8 s", "89 s", "2 min", "2 min", "1 h 30 min", "2 h 5 min"]);
     }
 }

@@ -3,9 +3,10 @@
 //!
 //! Everything is drawn at twice its size on the page, for places are whole pixels.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use engine::NodeError;
+use engine::{NodeError, Tally, duration_text};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -33,7 +34,9 @@ const PLOT: (u32, u32) = (880, 560);
 const FONT: u32 = 32;
 
 /// Sizes of the pipeline's drawing.
-const BOX: (i32, i32) = (300, 96);
+const BOX: (i32, i32) = (320, 130);
+/// Height of the bar that says which share of the time a node took.
+const BAR: i32 = 10;
 const GAP: (i32, i32) = (32, 72);
 /// Room for an edge that runs past a layer.
 const LANE: i32 = 16;
@@ -175,8 +178,12 @@ pub(super) fn reliability(bins: &[Bin; RELIABILITY_BINS]) -> Result<String, Node
     })
 }
 
-/// The pipeline, inputs above what reads them. Gives its width on the page too.
-pub(super) fn pipeline(graph: &Graph) -> Result<(String, u32), NodeError> {
+/// The pipeline, inputs above what reads them, with what is known of the nodes by their names.
+/// Gives its width on the page too.
+pub(super) fn pipeline(
+    graph: &Graph,
+    tallies: &BTreeMap<String, Tally>,
+) -> Result<(String, u32), NodeError> {
     let layers = graph.layers();
     let room = |slot: &Slot| if matches!(slot, Slot::Node(_)) { BOX.0 } else { LANE };
     let row = |slots: &[Slot]| slots.iter().map(|slot| room(slot) + GAP.0).sum::<i32>() - GAP.0;
@@ -197,6 +204,7 @@ pub(super) fn pipeline(graph: &Graph) -> Result<(String, u32), NodeError> {
         }
     }
     let size = (width as u32, height.max(BOX.1) as u32);
+    let total = seconds(tallies).max(f64::MIN_POSITIVE);
     let drawn = svg(size, "The pipeline; its nodes are in the table below", |canvas| {
         for ((from, to), passed) in graph.edges.iter().zip(&passed) {
             let mut start = (corner[*from].0 + BOX.0 / 2, corner[*from].1 + BOX.1);
@@ -212,24 +220,59 @@ pub(super) fn pipeline(graph: &Graph) -> Result<(String, u32), NodeError> {
             let tip = [(end.0 - 8, end.1 - 14), (end.0 + 8, end.1 - 14), end];
             canvas.draw(&Polygon::new(tip, MUTED.filled())).map_err(failed)?;
         }
-        for ((name, kind), (x, y)) in graph.nodes.iter().zip(&corner) {
-            let corners = [(*x, *y), (x + BOX.0, y + BOX.1)];
-            canvas.draw(&Rectangle::new(corners, SHEET.filled())).map_err(failed)?;
-            canvas.draw(&Rectangle::new(corners, MUTED.stroke_width(2))).map_err(failed)?;
-            for (text, down, colour) in [(name, 32, INK), (kind, 66, MUTED)] {
-                let middle = (x + BOX.0 / 2, y + down);
-                let style = label_style(colour).pos(Pos::new(HPos::Center, VPos::Center));
-                canvas.draw(&Text::new(clipped(text), middle, style)).map_err(failed)?;
-            }
+        for ((name, kind), corner) in graph.nodes.iter().zip(&corner) {
+            let tally = tallies.get(name);
+            let share = tally.map_or(0.0, |tally| tally.seconds) / total;
+            node(canvas, *corner, [name, kind, &tally.map(told).unwrap_or_default()], share)?;
         }
         Ok(())
     })?;
     Ok((drawn, size.0 / 2))
 }
 
-/// As much of a name as fits into a box.
+/// A box with lines of text, of which the last may be empty, and a bar for its share of the time.
+fn node(
+    canvas: &Canvas<'_>,
+    (x, y): (i32, i32),
+    texts: [&str; 3],
+    share: f64,
+) -> Result<(), NodeError> {
+    let corners = [(x, y), (x + BOX.0, y + BOX.1)];
+    canvas.draw(&Rectangle::new(corners, SHEET.filled())).map_err(failed)?;
+    canvas.draw(&Rectangle::new(corners, MUTED.stroke_width(2))).map_err(failed)?;
+    let bar = (f64::from(BOX.0) * share).round() as i32;
+    if bar > 0 {
+        let corners = [(x, y + BOX.1 - BAR), (x + bar, y + BOX.1)];
+        canvas.draw(&Rectangle::new(corners, ACCENT.filled())).map_err(failed)?;
+    }
+    // Two lines stand a little lower than three.
+    let first = if texts[2].is_empty() { 46 } else { 28 };
+    for (n, (text, colour)) in texts.into_iter().zip([INK, MUTED, INK]).enumerate() {
+        let middle = (x + BOX.0 / 2, y + first + 34 * n as i32);
+        let style = label_style(colour).pos(Pos::new(HPos::Center, VPos::Center));
+        canvas.draw(&Text::new(clipped(text), middle, style)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// All seconds added up.
+pub(super) fn seconds(tallies: &BTreeMap<String, Tally>) -> f64 {
+    tallies.values().map(|tally| tally.seconds).sum()
+}
+
+/// `1.2 s · 1.5k rows`.
+fn told(tally: &Tally) -> String {
+    let took = duration_text(tally.seconds);
+    match tally.rows {
+        Some(1) => format!("{took} \u{b7} 1 row"),
+        Some(rows) => format!("{took} \u{b7} {} rows", short(rows as f64)),
+        None => took,
+    }
+}
+
+/// As much of a text as fits into a box.
 fn clipped(name: &str) -> String {
-    match name.char_indices().nth(20) {
+    match name.char_indices().nth(21) {
         None => name.to_owned(),
         Some((at, _)) => format!("{}\u{2026}", &name[..at]),
     }
@@ -259,8 +302,13 @@ mod tests {
     #[test]
     fn no_stand_in_is_left_and_names_are_escaped() {
         let nodes = vec![("a<b>".to_owned(), "source".to_owned()), ("c".into(), "filter".into())];
-        let (drawn, width) = pipeline(&Graph { nodes, edges: vec![(0, 1)] }).unwrap();
+        let graph = Graph { nodes, edges: vec![(0, 1)] };
+        let tally = Tally { seconds: 0.14, rows: Some(1500) };
+        let (drawn, width) = pipeline(&graph, &BTreeMap::from([("c".into(), tally)])).unwrap();
         assert!(width < 360, "a small pipeline fits on a phone: {width}");
+        assert!(drawn.contains("140 ms \u{b7} 1.5k rows"), "{drawn}");
+        let (drawn_without, _) = pipeline(&graph, &BTreeMap::new()).unwrap();
+        assert!(!drawn_without.contains(" ms") && !drawn_without.contains("accent"));
         let mut bins = [[3, 1]; CONFIDENCE_BINS];
         bins[4] = [0, 0];
         let histogram = confidence(&bins).unwrap();

@@ -1,8 +1,9 @@
 //! The report as one HTML page: no script, no network, everything escaped.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use engine::NodeError;
+use engine::{NodeError, Tally, duration_text};
 
 use super::charts;
 use super::graph::Graph;
@@ -72,7 +73,9 @@ macro_rules! put {
 }
 
 impl Page<'_> {
-    pub fn html(&self) -> Result<String, NodeError> {
+    /// `tallies` are of nodes by their names; with none, the page has nothing that differs from run
+    /// to run.
+    pub fn html(&self, tallies: &BTreeMap<String, Tally>) -> Result<String, NodeError> {
         let mut page = String::new();
         let title = escaped(self.title);
         put!(page, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
@@ -93,7 +96,7 @@ impl Page<'_> {
             section(&mut page, id, heading, sentence);
             generic(&mut page, heading, table);
         }
-        self.pipeline(&mut page)?;
+        self.pipeline(&mut page, tallies)?;
         put!(
             page,
             "</main>\n<footer>Made by relabel from the results of the pipeline. The page is "
@@ -314,23 +317,48 @@ impl Page<'_> {
         put!(page, "</section>\n");
     }
 
-    fn pipeline(&self, page: &mut String) -> Result<(), NodeError> {
-        let sentence = "What the numbers come from. How long each node took differs from run to \
-                        run; the command relabel runs show tells it.";
-        section(page, "pipeline", "Pipeline", sentence);
-        let (drawn, width) = charts::pipeline(self.graph)?;
+    fn pipeline(
+        &self,
+        page: &mut String,
+        tallies: &BTreeMap<String, Tally>,
+    ) -> Result<(), NodeError> {
+        section(page, "pipeline", "Pipeline", "What the numbers come from.");
+        let total = duration_text(charts::seconds(tallies));
+        if !tallies.is_empty() {
+            put!(page, "<p>Times and rows are as they were when this page was written. A node ");
+            put!(page, "whose result was found in the cache has the time it took when it was ");
+            put!(page, "computed; one that this page does not come from has none. Added up, they ");
+            put!(
+                page,
+                "are {total}; a run whose nodes work side by side takes less. The bar in a "
+            );
+            put!(page, "box is its share of the sum.</p>\n");
+        }
+        let (drawn, width) = charts::pipeline(self.graph, tallies)?;
         put!(page, "<div class=\"wide\" tabindex=\"0\" role=\"region\" aria-label=\"Pipeline\">");
         put!(page, "<div style=\"width:{width}px\">{drawn}</div></div>\n");
-        put!(page, "<details><summary>The nodes</summary><div class=\"wide\"><table><thead><tr>");
-        put!(page, "<th>Node</th><th>Kind</th><th>Reads</th></tr></thead><tbody>\n");
+        put!(page, "<details><summary>The nodes</summary><div class=\"wide\" tabindex=\"0\" ");
+        put!(page, "role=\"region\" aria-label=\"The nodes\"><table><thead><tr>");
+        put!(page, "<th scope=\"col\">Node</th><th scope=\"col\" class=\"n\">Took</th>");
+        put!(page, "<th scope=\"col\" class=\"n\">Rows</th><th scope=\"col\">Kind</th>");
+        put!(page, "<th scope=\"col\">Reads</th></tr></thead><tbody>\n");
         for (n, (name, kind)) in self.graph.nodes.iter().enumerate() {
             let inputs = self.graph.edges.iter().filter(|(_, to)| *to == n);
             let reads: Vec<&str> =
                 inputs.map(|(from, _)| self.graph.nodes[*from].0.as_str()).collect();
-            put!(page, "<tr><th>{}</th><td>{}</td>", escaped(name), escaped(kind));
+            let tally = tallies.get(name);
+            let took = tally.map(|tally| duration_text(tally.seconds)).unwrap_or_default();
+            let rows = tally.and_then(|tally| tally.rows).map(grouped).unwrap_or_default();
+            put!(page, "<tr><th scope=\"row\">{}</th><td class=\"n\">{took}</td>", escaped(name));
+            put!(page, "<td class=\"n\">{rows}</td><td>{}</td>", escaped(kind));
             put!(page, "<td>{}</td></tr>\n", escaped(&reads.join(", ")));
         }
-        put!(page, "</tbody></table></div></details>\n</section>\n");
+        put!(page, "</tbody>");
+        if !tallies.is_empty() {
+            put!(page, "<tfoot><tr><th scope=\"row\">Total</th><td class=\"n\">{total}</td>");
+            put!(page, "<td></td><td></td><td></td></tr></tfoot>");
+        }
+        put!(page, "</table></div></details>\n</section>\n");
         Ok(())
     }
 }
@@ -400,7 +428,12 @@ fn grouped(number: u64) -> String {
 
 fn percent(share: f64) -> String {
     let share = 100.0 * share;
-    if share != 0.0 && share < 9.95 { format!("{share:.1} %") } else { format!("{share:.0} %") }
+    // With a space that does not break.
+    if share != 0.0 && share < 9.95 {
+        format!("{share:.1}\u{a0}%")
+    } else {
+        format!("{share:.0}\u{a0}%")
+    }
 }
 
 fn range(n: usize, bins: usize) -> String {
@@ -424,6 +457,6 @@ mod tests {
     fn numbers_are_readable() {
         assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
         assert_eq!((grouped(12), grouped(0)), ("12".to_owned(), "0".to_owned()));
-        assert_eq!([0.0, 0.012, 0.5].map(percent), ["0 %", "1.2 %", "50 %"]);
+        assert_eq!([0.0, 0.012, 0.5].map(percent), ["0\u{a0}%", "1.2\u{a0}%", "50\u{a0}%"]);
     }
 }
