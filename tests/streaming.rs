@@ -23,7 +23,7 @@ const ROWS: usize = 110_000;
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::empty();
     let row = |n: usize| {
-        let (truth, wrong) = (LABELS[n % 8], n % 10 == 0);
+        let (truth, wrong) = (LABELS[n % 8], n.is_multiple_of(10));
         let label = if wrong { LABELS[n / 8 % 8] } else { truth };
         format!("r{n:06},about {truth} and number {},{label}\n", n % 50)
     };

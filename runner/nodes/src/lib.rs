@@ -30,6 +30,7 @@ mod model;
 mod predict;
 mod proposals;
 mod reasons;
+mod reliability;
 mod report;
 mod review_queue;
 mod sample;

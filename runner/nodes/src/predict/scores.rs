@@ -6,11 +6,7 @@ use polars::prelude::*;
 
 use super::values::Values;
 use crate::columns::{integers, string_column, strings};
-
-/// Bins of equal mass for the expected calibration error (the adaptive bins of Nixon et al.,
-/// "Measuring calibration in deep learning", 2019). Of bins of equal width most are empty where
-/// models are sure.
-const CALIBRATION_BINS: usize = 15;
+use crate::reliability::{BINS, Bin, bins_of, calibration_error};
 
 /// A probability of 0 would make the log-loss infinite.
 const SMALLEST_PROBABILITY: f64 = 1e-15;
@@ -22,43 +18,7 @@ pub(crate) struct Quality {
     pub log_loss: f64,
     /// Mean distance of confidence and accuracy over bins of confidence, 0 to 1.
     pub calibration_error: f64,
-    bins: [Bin; CALIBRATION_BINS],
-}
-
-/// Records of neighbouring confidence.
-#[derive(Debug, Clone, Copy, Default)]
-struct Bin {
-    records: u64,
-    hits: u64,
-    /// Sum of all confidences, the lowest and the highest.
-    confidence: f64,
-    low: f64,
-    high: f64,
-}
-
-/// Bins that hold about equally many of these confidences, each with whether it was a hit.
-///
-/// Equal confidences are in one bin, the one that holds the middle of their ranks, whatever the order
-/// of records; so a bin may hold more than its share, and others nothing.
-fn bins_of(mut judged: Vec<(f64, bool)>) -> [Bin; CALIBRATION_BINS] {
-    judged.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    let mut bins = [Bin::default(); CALIBRATION_BINS];
-    let mut before = 0;
-    for equal in judged.chunk_by(|a, b| a.0 == b.0) {
-        let twice_the_middle = 2 * before + equal.len();
-        before += equal.len();
-        let bin = twice_the_middle * CALIBRATION_BINS / (2 * judged.len());
-        let bin = &mut bins[bin.min(CALIBRATION_BINS - 1)];
-        let confidence = equal[0].0;
-        if bin.records == 0 {
-            bin.low = confidence;
-        }
-        bin.high = confidence;
-        bin.records += equal.len() as u64;
-        bin.hits += equal.iter().filter(|(_, hit)| *hit).count() as u64;
-        bin.confidence += confidence * equal.len() as f64;
-    }
-    bins
+    bins: [Bin; BINS],
 }
 
 pub(super) const ACCURACY: &str = "out-of-fold accuracy against given labels";
@@ -89,7 +49,7 @@ pub(crate) fn reliability_schema() -> Schema {
 /// records, with lowest, highest and mean confidence, and accuracy against the given labels; null
 /// where ties leave a bin empty.
 pub(crate) fn reliability_frame(quality: Option<&Quality>) -> Result<DataFrame, NodeError> {
-    let bins = quality.map_or([Bin::default(); CALIBRATION_BINS], |quality| quality.bins);
+    let bins = quality.map_or([Bin::default(); BINS], |quality| quality.bins);
     let numbers = |name: &str, value: fn(&Bin) -> f64| {
         let of = |bin: &Bin| (bin.records > 0).then(|| value(bin));
         Column::new(name.into(), bins.iter().map(of).collect::<Vec<Option<f64>>>())
@@ -172,11 +132,10 @@ impl Scores {
         }
         let all = judged.len() as f64;
         let bins = bins_of(judged);
-        let off: f64 = bins.iter().map(|bin| (bin.hits as f64 - bin.confidence).abs()).sum();
         Some(Quality {
             accuracy: right as f64 / all,
             log_loss: loss / all,
-            calibration_error: off / all,
+            calibration_error: calibration_error(&bins).unwrap_or_default(),
             bins,
         })
     }
@@ -243,33 +202,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bins_hold_equally_many_whatever_the_order_of_records() {
-        // Sure ones alone: bins of equal width would put all of them into one.
-        let mut judged: Vec<(f64, bool)> =
-            (0..1500).map(|n| (0.95 + f64::from(n) / 40_000.0, n % 10 > 0)).collect();
-        let bins = bins_of(judged.clone());
-        assert!(bins.iter().all(|bin| (bin.records, bin.hits) == (100, 90)));
-        assert!(bins.windows(2).all(|pair| pair[0].high < pair[1].low));
-        judged.reverse();
-        judged.rotate_left(700);
-        let turned = bins_of(judged);
-        let sums = |bins: [Bin; CALIBRATION_BINS]| bins.map(|bin| bin.confidence.to_bits());
-        assert_eq!(sums(bins), sums(turned));
-    }
-
-    #[test]
-    fn equal_confidences_share_a_bin() {
-        let mut judged = vec![(0.5, true); 30];
-        judged.extend(vec![(0.5, false); 30]);
-        judged.extend((0..15).map(|n| (0.6 + f64::from(n) / 100.0, true)));
-        let bins = bins_of(judged);
-        // The middle of ranks 0 to 60 of 75 is in bin 6 of 15.
-        assert_eq!((bins[6].records, bins[6].hits), (60, 30));
-        assert!((0..6).all(|n| bins[n].records == 0));
-        assert_eq!(bins.iter().map(|bin| bin.records).sum::<u64>(), 75);
-    }
-
-    #[test]
     fn the_calibration_error_is_that_of_bins_of_equal_mass() {
         // 30 records, two a bin, of 0.6 and 0.8: all of them right in the lower half, else none.
         let best: Vec<f64> =
@@ -285,7 +217,7 @@ mod tests {
         let lost = (1.0 - best[14]) + best[15] - (1.0 - best[14] - best[15]).abs();
         assert!((quality.calibration_error - (wanted - lost) / 30.0).abs() < 1e-12);
         let frame = reliability_frame(Some(&quality)).unwrap();
-        assert_eq!(frame.height(), CALIBRATION_BINS);
+        assert_eq!(frame.height(), BINS);
         assert_eq!(frame.column("records").unwrap().i64().unwrap().sum(), Some(30));
         assert_eq!(frame.column("low").unwrap().f64().unwrap().get(0), Some(best[0]));
     }

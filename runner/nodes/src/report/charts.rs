@@ -12,7 +12,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::graph::{Graph, Slot};
-use super::numbers::{Bin, CONFIDENCE_BINS, RELIABILITY_BINS};
+use super::numbers::CONFIDENCE_BINS;
+use crate::reliability::{BINS, Bin};
 
 /// A colour that stands for a variable until the drawing is done.
 const fn stand_in(n: u8) -> RGBColor {
@@ -129,7 +130,7 @@ fn short(value: f64) -> String {
 }
 
 /// How often predictions of a confidence are right; on the diagonal, as often as they say.
-pub(super) fn reliability(bins: &[Bin; RELIABILITY_BINS]) -> Result<String, NodeError> {
+pub(super) fn reliability(bins: &[Bin; BINS]) -> Result<String, NodeError> {
     let label = "Share of right predictions by confidence; the numbers are in the table below";
     let points: Vec<(f64, f64, u64)> = bins
         .iter()
@@ -312,15 +313,15 @@ mod tests {
         let mut bins = [[3, 1]; CONFIDENCE_BINS];
         bins[4] = [0, 0];
         let histogram = confidence(&bins).unwrap();
-        let mut curve = [Bin::default(); RELIABILITY_BINS];
-        curve[7] = Bin { records: 4, hits: 2, confidence: 2.0 };
+        let mut curve = [Bin::default(); BINS];
+        curve[7] = Bin { records: 4, hits: 2, confidence: 2.0, low: 0.4, high: 0.6 };
         for text in [drawn, histogram, reliability(&curve).unwrap()] {
             assert!(!text.contains("#0102"), "{text}");
             assert!(!text.contains("<b>") && text.contains("var(--"));
         }
         // Nothing to draw is no reason to fail.
         confidence(&[[0; 2]; CONFIDENCE_BINS]).unwrap();
-        reliability(&[Bin::default(); RELIABILITY_BINS]).unwrap();
+        reliability(&[Bin::default(); BINS]).unwrap();
     }
 
     #[test]

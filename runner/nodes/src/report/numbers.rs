@@ -7,11 +7,10 @@ use polars::prelude::*;
 
 use crate::columns::{booleans, floats, strings};
 use crate::proposals::Proposals;
+use crate::reliability::{BINS, Bin, bins_of, calibration_error};
 
 /// Bins of the confidence histogram.
 pub(super) const CONFIDENCE_BINS: usize = 20;
-/// Bins of the reliability plot, those of the expected calibration error.
-pub(super) const RELIABILITY_BINS: usize = 15;
 /// Categories of the heat map; the others are put together.
 const MAP_CATEGORIES: usize = 12;
 /// Characters of a text that are shown.
@@ -44,13 +43,6 @@ pub(super) struct Moves {
     pub others: u64,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Bin {
-    pub records: u64,
-    pub hits: u64,
-    pub confidence: f64,
-}
-
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Issue {
     pub id: String,
@@ -76,7 +68,8 @@ pub(super) struct Numbers {
     pub moves: Moves,
     /// Records that agree with their label and those that do not, by confidence.
     pub histogram: [[u64; 2]; CONFIDENCE_BINS],
-    pub reliability: [Bin; RELIABILITY_BINS],
+    /// How often predictions are the given label.
+    pub reliability: [Bin; BINS],
     pub issues: Vec<Issue>,
 }
 
@@ -184,26 +177,24 @@ impl Numbers {
             order.then_with(|| table.ids.get(*a).cmp(&table.ids.get(*b)))
         });
         let mut histogram = [[0; 2]; CONFIDENCE_BINS];
-        let mut reliability = [Bin::default(); RELIABILITY_BINS];
+        let mut judged = Vec::with_capacity(height);
         for row in (0..height).filter(|row| table.given.get(*row).is_some()) {
-            let confidence = table.confidence[row];
+            // A confidence that is no number counts as none.
+            let confidence =
+                if table.confidence[row].is_nan() { 0.0 } else { table.confidence[row] };
             let disagrees = table.disagrees(row);
-            histogram[bin(confidence, CONFIDENCE_BINS)][usize::from(disagrees)] += 1;
-            let bin = &mut reliability[bin(confidence, RELIABILITY_BINS)];
-            bin.records += 1;
-            bin.hits += u64::from(!disagrees);
-            bin.confidence += confidence;
+            histogram[bin(confidence)][usize::from(disagrees)] += 1;
+            judged.push((confidence, !disagrees));
         }
-        let labelled: u64 = reliability.iter().map(|bin| bin.records).sum();
-        let share = |part: f64| (labelled > 0).then(|| part / labelled as f64);
-        let off = reliability.iter().map(|bin| (bin.hits as f64 - bin.confidence).abs()).sum();
+        let labelled = judged.len() as f64;
+        let reliability = bins_of(judged);
         let hits: u64 = reliability.iter().map(|bin| bin.hits).sum();
         Ok(Numbers {
             records: height,
             suspicious: suspicious.len(),
             confident_learning: table.issue.is_some(),
-            agreement: share(hits as f64),
-            calibration_error: share(off),
+            agreement: (labelled > 0.0).then(|| hits as f64 / labelled),
+            calibration_error: calibration_error(&reliability),
             classes: class_noise(&table, &suspicious, classes)?,
             moves: moves(&table, &suspicious),
             histogram,
@@ -213,9 +204,8 @@ impl Numbers {
     }
 }
 
-fn bin(confidence: f64, bins: usize) -> usize {
-    // A confidence that is no number counts as none.
-    ((confidence * bins as f64) as usize).min(bins - 1)
+fn bin(confidence: f64) -> usize {
+    ((confidence * CONFIDENCE_BINS as f64) as usize).min(CONFIDENCE_BINS - 1)
 }
 
 /// The classes, those with most suspicious records first.

@@ -7,7 +7,7 @@ use engine::{NodeError, Tally, duration_text};
 
 use super::charts;
 use super::graph::Graph;
-use super::numbers::{CONFIDENCE_BINS, Issue, Numbers, RELIABILITY_BINS};
+use super::numbers::{CONFIDENCE_BINS, Issue, Numbers};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -245,16 +245,16 @@ impl Page<'_> {
         put!(page, "<th class=\"n\">As labelled</th><th class=\"n\">Otherwise</th></tr></thead>");
         put!(page, "<tbody>\n");
         for (n, [agree, differ]) in numbers.histogram.iter().enumerate() {
-            put!(page, "<tr><td>{}</td>", range(n, CONFIDENCE_BINS));
+            put!(page, "<tr><td>{}</td>", range(n));
             put!(page, "<td class=\"n\">{}</td>", grouped(*agree));
             put!(page, "<td class=\"n\">{}</td></tr>\n", grouped(*differ));
         }
         put!(page, "</tbody></table></div>\n<div class=\"wide\"><table><thead><tr>");
         put!(page, "<th>Confidence</th><th class=\"n\">Records</th><th class=\"n\">Mean</th>");
         put!(page, "<th class=\"n\">Right</th></tr></thead><tbody>\n");
-        for (n, bin) in numbers.reliability.iter().enumerate().filter(|(_, bin)| bin.records > 0) {
+        for bin in numbers.reliability.iter().filter(|bin| bin.records > 0) {
             let records = bin.records as f64;
-            put!(page, "<tr><td>{}</td>", range(n, RELIABILITY_BINS));
+            put!(page, "<tr><td>{:.3} to {:.3}</td>", bin.low, bin.high);
             put!(page, "<td class=\"n\">{}</td>", grouped(bin.records));
             put!(page, "<td class=\"n\">{:.3}</td>", bin.confidence / records);
             put!(page, "<td class=\"n\">{:.3}</td></tr>\n", bin.hits as f64 / records);
@@ -436,8 +436,8 @@ fn percent(share: f64) -> String {
     }
 }
 
-fn range(n: usize, bins: usize) -> String {
-    let edge = |n: usize| n as f64 / bins as f64;
+fn range(n: usize) -> String {
+    let edge = |n: usize| n as f64 / CONFIDENCE_BINS as f64;
     format!("{:.2} to {:.2}", edge(n), edge(n + 1))
 }
 
