@@ -19,13 +19,13 @@ const LABELS: [&str; 8] = ["alpha", "bravo", "delta", "hotel", "kilo", "lima", "
 /// With eight columns of probabilities, more than the 4 MB from which on columns are kept apart.
 const ROWS: usize = 110_000;
 
-/// Texts of a word of their label; one label in ten is wrong.
+/// Texts of a word of their label; one label in eleven is drawn anew.
 fn sandbox() -> Sandbox {
     let sandbox = Sandbox::empty();
     let row = |n: usize| {
-        let (truth, wrong) = (LABELS[n % 8], n.is_multiple_of(10));
-        let label = if wrong { LABELS[n / 8 % 8] } else { truth };
-        format!("r{n:06},about {truth} and number {},{label}\n", n % 50)
+        let (truth, wrong) = (LABELS[n % 8], n.is_multiple_of(11));
+        let label = if wrong { LABELS[n / 11 % 8] } else { truth };
+        format!("r{n:06},about {truth} and number {},{label}\n", n % 13)
     };
     let rows: String = (0..ROWS).map(row).collect();
     sandbox.write("records.csv", format!("record_id,text,label\n{rows}"));

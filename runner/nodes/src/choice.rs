@@ -370,7 +370,9 @@ fn finalists(trials: &[Trial]) -> Vec<usize> {
     order
 }
 
-/// The finalist with the most hits; of equal ones the first candidate, which is the cheaper one.
+/// The first of the finalists that are no more than a standard error behind the one with most hits:
+/// earlier candidates are plainer and cheaper (the rule of one standard error of Breiman et al.,
+/// "Classification and regression trees", 1984).
 fn best_of(trials: &[Trial], finalists: &[usize]) -> Option<usize> {
     let whole = |n: &&usize| finalists.len() == 1 || trials[**n].hits[1].is_some();
     let mut order: Vec<usize> = finalists.iter().filter(whole).copied().collect();
@@ -378,11 +380,16 @@ fn best_of(trials: &[Trial], finalists: &[usize]) -> Option<usize> {
         order = finalists.to_vec();
     }
     order.sort_unstable();
-    order.into_iter().reduce(
-        |best, n| {
-            if trials[n].right() > trials[best].right() { n } else { best }
-        },
-    )
+    let most = order.iter().copied().max_by_key(|&n| (trials[n].right(), std::cmp::Reverse(n)))?;
+    let is_close = |n: usize| {
+        let turns = trials[most].hits.iter().zip(&trials[n].hits);
+        let turns = turns.filter_map(|(best, hits)| Some(behind(best.as_ref()?, hits.as_ref()?)));
+        let (missed, variance) = turns.fold((0.0, 0.0), |(missed, variance), (more, error)| {
+            (missed + more, variance + error * error)
+        });
+        missed <= variance.sqrt()
+    };
+    order.into_iter().find(|&n| is_close(n))
 }
 
 fn name_of(candidate: &Candidate) -> String {
