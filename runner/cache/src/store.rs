@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::fs::Access;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -129,12 +130,12 @@ impl Cache {
         CacheError { folder: self.folder.display().to_string(), action: action.into(), source }
     }
 
-    /// Makes the folders and tries to write, so that a full or read-only disk is told at once.
+    /// Makes the folders, so that a disk that cannot be written to is told at once.
     pub fn prepare(&self) -> Result<(), CacheError> {
         for name in ["objects-v1", "records-v3", "locks", "runs-v1"] {
             let folder = self.folder.join(name);
             std::fs::create_dir_all(&folder)
-                .and_then(|()| tempfile::tempfile_in(&folder))
+                .and_then(|()| Ok(rustix::fs::access(&folder, Access::WRITE_OK)?))
                 .map_err(|error| self.error(format!("cannot write to `{name}`"), error))?;
         }
         let ignore = self.folder.join(".gitignore");

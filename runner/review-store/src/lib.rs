@@ -11,6 +11,7 @@ mod checkpoint;
 mod csv;
 mod decision;
 mod digest;
+mod kept_open;
 mod ledger;
 mod location;
 mod origin;
@@ -30,6 +31,7 @@ pub use crate::decision::{
     BadDecision, BadDecisions, Decision, DecisionProblem, NewDecision, UnknownDecision,
 };
 pub use crate::digest::text_digest;
+pub use crate::kept_open::KeepOpen;
 pub use crate::ledger::{
     CurrentDecision, Divergence, DivergenceKind, GENESIS_DIGEST, LedgerHead, LedgerRow, Shown,
     VerifyReport, current_rows, fold,

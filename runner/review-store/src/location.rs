@@ -1,7 +1,9 @@
 //! Store URLs: which backend, where. The only place that reads them; passwords never get further.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use crate::kept_open;
 use crate::sqlite::{Access, Place, SqliteStore};
 use crate::store::{ReviewStore, StoreError};
 
@@ -19,12 +21,13 @@ pub fn open(url: &str, base_dir: &Path) -> Result<Box<dyn ReviewStore>, StoreErr
 pub fn open_existing(
     url: &str,
     base_dir: &Path,
-) -> Result<Option<Box<dyn ReviewStore>>, StoreError> {
+) -> Result<Option<Arc<dyn ReviewStore>>, StoreError> {
     let place = parse(url, base_dir)?;
     if !place.exists()? {
         return Ok(None);
     }
-    Ok(Some(Box::new(SqliteStore::open(&place, Access::Existing)?)))
+    let opened = || Ok(Arc::new(SqliteStore::open(&place, Access::Existing)?));
+    Ok(Some(kept_open::or_open(&place, opened)?))
 }
 
 /// A store URL fit for messages: whatever may be a password is left out.

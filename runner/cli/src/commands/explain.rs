@@ -18,6 +18,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
+    let _stores = review_store::KeepOpen::new();
     let loaded = context.load(&args.pipeline.into())?;
     // What is in brackets at the end is a variant of the node, or a part.
     let before_part = args.node.rfind('[').map_or("", |at| &args.node[..at]);

@@ -22,6 +22,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, context: &Context) -> Result<Exit, CliError> {
+    let _stores = review_store::KeepOpen::new();
     let loaded = context.load(&args.pipeline)?;
     let (chosen, forced) = selected(&loaded.plan, &args.selection)?;
     let units = context.engine(&loaded).plan(&loaded.plan, chosen.as_deref(), &forced)?;

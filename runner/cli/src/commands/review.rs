@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Subcommand;
 use review_store::{ExportScope, ReviewStore, Status, export_decisions, read_decisions};
@@ -84,7 +85,7 @@ pub fn run(args: Args, context: &Context) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-fn open(args: StoreArgs, context: &Context) -> Result<Box<dyn ReviewStore>, CliError> {
+fn open(args: StoreArgs, context: &Context) -> Result<Arc<dyn ReviewStore>, CliError> {
     let (url, base_dir) = match args.store {
         Some(url) => (url, std::env::current_dir()?),
         None => {

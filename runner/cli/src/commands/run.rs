@@ -127,6 +127,7 @@ fn run_once(
     loaded: &Loaded,
     cancel: &Cancel,
 ) -> Result<Exit, CliError> {
+    let _stores = review_store::KeepOpen::new();
     let (chosen, forced) = selected(&loaded.plan, &args.selection)?;
     let options = RunOptions {
         run_id: new_run_id(),
