@@ -33,6 +33,9 @@ const HOPELESS: f64 = 0.03;
 /// Most candidates that swap halves, the best one included.
 const MOST_FINALISTS: usize = 3;
 
+/// Being right on a smaller share of the records than this is not worth a setting that costs more.
+const WORTH_IT: f64 = 0.001;
+
 /// Candidates further behind than this many standard errors of the difference are out.
 const STANDARD_ERRORS: f64 = 2.0;
 
@@ -206,8 +209,11 @@ impl Sample {
                 usable.push((Digest::of(&bytes), *class, row));
             }
         }
+        if usable.len() > MOST_RECORDS {
+            usable.select_nth_unstable(MOST_RECORDS);
+            usable.truncate(MOST_RECORDS);
+        }
         usable.sort_unstable();
-        usable.truncate(MOST_RECORDS);
         let mut halves = [Vec::new(), Vec::new()];
         let mut dealt: BTreeMap<u32, usize> = BTreeMap::new();
         for (position, (_, class, _)) in usable.iter().enumerate() {
@@ -370,9 +376,9 @@ fn finalists(trials: &[Trial]) -> Vec<usize> {
     order
 }
 
-/// The first of the finalists that are no more than a standard error behind the one with most hits:
-/// earlier candidates are plainer and cheaper (the rule of one standard error of Breiman et al.,
-/// "Classification and regression trees", 1984).
+/// The first of the finalists that are no more than a standard error behind the one with most hits,
+/// or so little that it does not matter: earlier candidates are plainer and cheaper (the rule of one
+/// standard error of Breiman et al., "Classification and regression trees", 1984).
 fn best_of(trials: &[Trial], finalists: &[usize]) -> Option<usize> {
     let whole = |n: &&usize| finalists.len() == 1 || trials[**n].hits[1].is_some();
     let mut order: Vec<usize> = finalists.iter().filter(whole).copied().collect();
@@ -387,7 +393,7 @@ fn best_of(trials: &[Trial], finalists: &[usize]) -> Option<usize> {
         let (missed, variance) = turns.fold((0.0, 0.0), |(missed, variance), (more, error)| {
             (missed + more, variance + error * error)
         });
-        missed <= variance.sqrt()
+        missed <= variance.sqrt().max(WORTH_IT * trials[n].scored() as f64)
     };
     order.into_iter().find(|&n| is_close(n))
 }
