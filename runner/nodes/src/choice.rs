@@ -433,3 +433,31 @@ fn table(candidates: &[Candidate], trials: &[Trial], best: usize) -> Result<Data
         string_column("failure", failures),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A candidate that was right on these numbers of the 1,000 records of each half; `shift` says
+    /// where its misses begin, so that candidates may be right on the same records or on others.
+    fn trial(right: [usize; 2], shift: usize) -> Trial {
+        let hits = |right: usize| Some((0..1000).map(|n| (n + shift) % 1000 < right).collect());
+        Trial { hits: right.map(hits), ..Trial::default() }
+    }
+
+    #[test]
+    fn the_plainer_of_two_that_chance_may_have_parted_is_taken() {
+        // Six records ahead, and they disagree on 200 or so.
+        let trials = [trial([700, 700], 0), trial([703, 703], 50)];
+        assert_eq!(best_of(&trials, &[1, 0]), Some(0));
+        // As far ahead, and right wherever the other is.
+        let trials = [trial([700, 700], 0), trial([703, 703], 0)];
+        assert_eq!(best_of(&trials, &[1, 0]), Some(1));
+        // That, but by two records in 2,000 only.
+        let trials = [trial([700, 700], 0), trial([701, 701], 0)];
+        assert_eq!(best_of(&trials, &[1, 0]), Some(0));
+        // The best itself where nothing plainer is close; one that is no finalist has no say.
+        let trials = [trial([500, 500], 0), trial([700, 700], 0), trial([701, 701], 0)];
+        assert_eq!(best_of(&trials, &[2, 0]), Some(2));
+    }
+}
