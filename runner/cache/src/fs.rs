@@ -65,18 +65,20 @@ fn locked_temporary(folder: &Path) -> io::Result<NamedTempFile> {
             Err(rustix::io::Errno::WOULDBLOCK) => {}
             // Where nothing can be locked, nothing is taken for left behind either.
             Err(_) => return Ok(temporary),
-            Ok(()) if is_at(temporary.as_file(), temporary.path()) => return Ok(temporary),
+            Ok(()) if is_at(temporary.as_file(), temporary.path())? => return Ok(temporary),
             Ok(()) => {}
         }
     }
 }
 
 /// Whether a path still leads to the open file.
-fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(open), Ok(there)) => (open.dev(), open.ino()) == (there.dev(), there.ino()),
-        _ => false,
-    }
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let there = match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        there => there?,
+    };
+    let open = file.metadata()?;
+    Ok((open.dev(), open.ino()) == (there.dev(), there.ino()))
 }
 
 /// Removes temporary files that nobody holds; what cannot be looked at or removed stays.
@@ -90,7 +92,7 @@ fn remove_left_behind(folder: &Path) {
         let Ok(file) = File::open(&path) else { continue };
         // The same file is removed that was locked, for only its holder may rename or remove it.
         let is_free = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
-        if is_free && is_at(&file, &path) {
+        if is_free && is_at(&file, &path).unwrap_or(false) {
             let _ = std::fs::remove_file(&path);
         }
     }

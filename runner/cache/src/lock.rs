@@ -2,10 +2,11 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
+
+use crate::fs::is_at;
 
 /// The lock on a key; freed when dropped or when the process ends in any way.
 #[derive(Debug)]
@@ -42,12 +43,7 @@ impl KeyLock {
             }
             // The holder before removes the file when it lets go: what was locked may be a file
             // that nobody else can find any more. Then try again with the one that is there.
-            let same = match std::fs::metadata(path) {
-                Ok(there) => there.ino() == file.metadata()?.ino(),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-                Err(error) => return Err(error),
-            };
-            if !same {
+            if !is_at(&file, path)? {
                 continue;
             }
             file.set_len(0)?;

@@ -263,16 +263,13 @@ impl Cache {
                 None => found.strays.push(Stray { path, bytes, stamp }),
             }
         }
+        let mut others = files_in(self.folder());
+        others.extend(files_in(&self.folder().join("facts-v1")));
+        others.retain(|(path, _)| is_unfinished(path));
         for name in OLD_RECORDS {
-            let old = self.files_of(name)?.into_iter();
-            found.strays.extend(old.map(|(path, metadata)| {
-                let (bytes, stamp) = (metadata.len(), Stamp::of(&metadata));
-                Stray { path, bytes, stamp }
-            }));
+            others.extend(self.files_of(name)?);
         }
-        let others =
-            files_in(self.folder()).into_iter().chain(files_in(&self.folder().join("facts-v1")));
-        for (path, metadata) in others.filter(|(path, _)| is_unfinished(path)) {
+        for (path, metadata) in others {
             let (bytes, stamp) = (metadata.len(), Stamp::of(&metadata));
             found.strays.push(Stray { path, bytes, stamp });
         }

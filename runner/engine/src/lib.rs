@@ -43,7 +43,7 @@ pub use frame::{Float, FloatColumn, FrameError, LoadError, load_frame, logical_d
 pub use history::{History, HistoryError, RunOutcome, RunRecord, UnitEntry};
 pub use node::{
     Artifact, FactContext, Folds, Inputs, Node, NodeError, NodeFactory, Note, Outputs, RunContext,
-    Tally, notes_of,
+    Tally, notes_from_json, notes_of,
 };
 pub use reason::Reason;
 pub use resolve::{PlannedUnit, UnitState};

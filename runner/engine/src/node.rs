@@ -415,7 +415,12 @@ pub trait NodeFactory: Send + Sync {
 
 /// The notes of a record, as they were.
 pub fn notes_of(record: &UnitRecord) -> Vec<Note> {
-    record.notes.iter().filter_map(|note| serde_json::from_value(note.clone()).ok()).collect()
+    notes_from_json(&record.notes)
+}
+
+/// Notes as a record or an event log has them; what is none is left out.
+pub fn notes_from_json(notes: &[Value]) -> Vec<Note> {
+    notes.iter().filter_map(|note| serde_json::from_value(note.clone()).ok()).collect()
 }
 
 /// Notes as plain data for a record.

@@ -92,16 +92,9 @@ pub struct Units(Vec<Unit>);
 impl Units {
     /// Cuts the selected steps and whatever they need into units.
     pub fn new(plan: &Plan, selected: &[StepId]) -> Units {
-        let mut wanted = vec![false; plan.len()];
-        let mut stack = selected.to_vec();
-        while let Some(step) = stack.pop() {
-            if !std::mem::replace(&mut wanted[step.index()], true) {
-                stack.extend(plan.step(step).inputs.iter().map(|input| input.step));
-            }
-        }
         let mut units: Vec<Unit> = Vec::new();
         let mut whole: Vec<Option<UnitId>> = vec![None; plan.len()];
-        for step in plan.steps().filter(|step| wanted[step.id.index()]) {
+        for step in plan.with_needs(selected).into_iter().map(|id| plan.step(id)) {
             let inputs: Vec<UnitId> = step
                 .inputs
                 .iter()

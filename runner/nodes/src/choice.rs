@@ -20,7 +20,7 @@ use serde_json::Value;
 
 use crate::classes::Classes;
 use crate::classifier::Candidate;
-use crate::columns::{string_column, strings};
+use crate::columns::{keep_first, string_column, strings};
 use crate::texts::texts_of;
 
 /// Most records of the sample.
@@ -209,11 +209,7 @@ impl Sample {
                 usable.push((Digest::of(&bytes), *class, row));
             }
         }
-        if usable.len() > MOST_RECORDS {
-            usable.select_nth_unstable(MOST_RECORDS);
-            usable.truncate(MOST_RECORDS);
-        }
-        usable.sort_unstable();
+        keep_first(&mut usable, MOST_RECORDS, Ord::cmp);
         let mut halves = [Vec::new(), Vec::new()];
         let mut dealt: BTreeMap<u32, usize> = BTreeMap::new();
         for (position, (_, class, _)) in usable.iter().enumerate() {

@@ -104,6 +104,19 @@ pub(crate) fn distinct<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str>
     found
 }
 
+/// Leaves the first `count` of some things in order. Most are never compared with each other.
+pub(crate) fn keep_first<T>(
+    things: &mut Vec<T>,
+    count: usize,
+    order: impl Fn(&T, &T) -> std::cmp::Ordering,
+) {
+    if things.len() > count {
+        things.select_nth_unstable_by(count, &order);
+        things.truncate(count);
+    }
+    things.sort_unstable_by(order);
+}
+
 /// A frame of these columns, all of one length.
 pub(crate) fn frame(columns: Vec<Column>) -> Result<DataFrame, NodeError> {
     let height = columns.first().map_or(0, Column::len);

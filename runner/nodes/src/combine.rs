@@ -4,7 +4,7 @@
 //! record keeps the votes: what each model predicts, and whether all of them agree on another
 //! label than the given one. Knows nothing of classifiers: it reads frames and probabilities.
 
-use engine::{Artifact, Inputs, Node, NodeError, Outputs, RunContext};
+use engine::{Artifact, Float, FloatColumn, Inputs, Node, NodeError, Outputs, RunContext};
 use plan::{At, CheckContext, Checked, ColumnType, Finding, InputPort, Many, PortType, Schema};
 use polars::prelude::*;
 use schemars::JsonSchema;
@@ -294,26 +294,15 @@ impl CombineNode {
         let mut columns: Vec<&Column> =
             frame.columns().iter().filter(|column| column.name() != "record_id").collect();
         columns.sort_by(|a, b| a.name().cmp(b.name()));
-        for column in &columns {
-            if !column.dtype().is_float() || column.null_count() > 0 {
-                let message = format!("column `{}` holds no probabilities", column.name());
-                return Err(NodeError::input(format!("`{}`: {message}", self.name(model))));
-            }
-        }
-        let values = if columns.iter().all(|column| *column.dtype() == DataType::Float32) {
-            let single = |column: &&Column| -> Result<Vec<f32>, NodeError> {
-                let column = column.rechunk();
-                let numbers = column.f32()?.cont_slice()?;
-                Ok(rows.iter().map(|row| numbers[*row]).collect())
-            };
-            Values::Single(columns.iter().map(single).collect::<Result<_, NodeError>>()?)
-        } else {
-            let double = |column: &&Column| -> Result<Vec<f64>, NodeError> {
-                let column = column.cast(&DataType::Float64)?.rechunk();
-                let numbers = column.f64()?.cont_slice()?;
-                Ok(rows.iter().map(|row| numbers[*row]).collect())
-            };
-            Values::Double(columns.iter().map(double).collect::<Result<_, NodeError>>()?)
+        let floats = |column: &&Column| {
+            let message = || format!("column `{}` holds no probabilities", column.name());
+            FloatColumn::of(column)
+                .ok_or_else(|| NodeError::input(format!("`{}`: {}", self.name(model), message())))
+        };
+        let floats = columns.iter().map(floats).collect::<Result<Vec<_>, NodeError>>()?;
+        let values = match floats.iter().all(FloatColumn::is_single) {
+            true => Values::Single(gathered(&floats, &rows)?),
+            false => Values::Double(gathered(&floats, &rows)?),
         };
         Ok(Scores { names: columns.iter().map(|c| c.name().to_string()).collect(), values })
     }
@@ -334,6 +323,17 @@ impl CombineNode {
         let message = format!("`{with}` has a category `{category}`, `{without}` has not");
         Err(NodeError::input(message).with_hint("combine models of the same categories"))
     }
+}
+
+/// Some rows of columns, column by column.
+fn gathered<T: Float>(columns: &[FloatColumn], rows: &[usize]) -> Result<Vec<Vec<T>>, NodeError> {
+    let gather = |column: &FloatColumn| {
+        let mut values = vec![T::default(); rows.len()];
+        column.gather(rows.iter().copied(), &mut values)?;
+        Ok(values)
+    };
+    let gathered: std::io::Result<Vec<Vec<T>>> = columns.iter().map(gather).collect();
+    gathered.map_err(|error| NodeError::Internal(error.to_string()))
 }
 
 /// The weighted mean of probabilities, added up in the order of the models; in double precision if

@@ -16,7 +16,7 @@ use serde::Deserialize;
 
 use crate::clean::is_decided;
 use crate::columns::{
-    STRING, booleans, float_column, floats, frame_port, rows_of, string_column, strings,
+    STRING, booleans, float_column, floats, frame_port, keep_first, rows_of, string_column, strings,
 };
 use crate::kind::{Kind, Making};
 use crate::proposals;
@@ -258,9 +258,9 @@ impl SampleNode {
             }
             open.push((self.hash(GOLD, id), row));
         }
-        open.sort_unstable();
         let left = open.len();
-        let mut chosen: Vec<usize> = open.into_iter().take(wanted).map(|(_, row)| row).collect();
+        keep_first(&mut open, wanted, Ord::cmp);
+        let mut chosen: Vec<usize> = open.into_iter().map(|(_, row)| row).collect();
         chosen.sort_unstable();
         let mut rows = taken(frame, chosen.into_iter())?;
         let right = rows.column("given_label")?.clone().with_name("right_label".into());

@@ -180,23 +180,30 @@ impl Plan {
     }
 
     fn neighbours(&self, id: StepId, direction: Direction) -> Vec<StepId> {
-        let mut found: Vec<StepId> = self
-            .graph
-            .neighbors_directed(NodeIndex::new(id.index()), direction)
-            .map(|index| StepId(index.index() as u32))
-            .collect();
+        let mut found: Vec<StepId> = self.adjacent(id, direction).collect();
         found.sort_unstable_by_key(|id| self.places[id.index()]);
         found.dedup();
         found
     }
 
-    /// A step with everything it needs, or everything that needs it, itself included.
-    pub(crate) fn closure(&self, id: StepId, direction: Direction) -> Vec<StepId> {
+    /// In no order, and once for each edge.
+    fn adjacent(&self, id: StepId, direction: Direction) -> impl Iterator<Item = StepId> {
+        let found = self.graph.neighbors_directed(NodeIndex::new(id.index()), direction);
+        found.map(|index| StepId(index.index() as u32))
+    }
+
+    /// Steps with everything they need, themselves included, in topological order.
+    pub fn with_needs(&self, steps: &[StepId]) -> Vec<StepId> {
+        self.closure(steps, Direction::Incoming)
+    }
+
+    /// Steps with everything they need, or everything that needs them, themselves included.
+    pub(crate) fn closure(&self, steps: &[StepId], direction: Direction) -> Vec<StepId> {
         let mut seen = vec![false; self.len()];
-        let mut stack = vec![id];
+        let mut stack = steps.to_vec();
         while let Some(id) = stack.pop() {
             if !std::mem::replace(&mut seen[id.index()], true) {
-                stack.extend(self.neighbours(id, direction));
+                stack.extend(self.adjacent(id, direction));
             }
         }
         self.order.iter().copied().filter(|id| seen[id.index()]).collect()

@@ -61,10 +61,10 @@ fn matches(plan: &Plan, selector: &str) -> Vec<StepId> {
         }
         found.push(step.id);
         if up {
-            found.extend(plan.closure(step.id, Direction::Incoming));
+            found.extend(plan.with_needs(&[step.id]));
         }
         if down {
-            found.extend(plan.closure(step.id, Direction::Outgoing));
+            found.extend(plan.closure(&[step.id], Direction::Outgoing));
         }
     }
     found

@@ -1,6 +1,5 @@
 //! `relabel run`: runs what is missing.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,7 +62,7 @@ pub fn selected(plan: &Plan, selection: &Selection) -> Result<Selected, CliError
     };
     let chosen = if selection.select.is_empty() { None } else { Some(resolve(&selection.select)?) };
     if let Some(chosen) = &chosen {
-        let included = with_needs(plan, chosen);
+        let included = plan.with_needs(chosen);
         for selector in &selection.force {
             let forced = resolve(std::slice::from_ref(selector))?;
             if !forced.iter().any(|step| included.contains(step)) {
@@ -72,18 +71,6 @@ pub fn selected(plan: &Plan, selection: &Selection) -> Result<Selected, CliError
         }
     }
     Ok((chosen, resolve(&selection.force)?))
-}
-
-/// Steps with all they need.
-fn with_needs(plan: &Plan, steps: &[StepId]) -> BTreeSet<StepId> {
-    let mut included = BTreeSet::new();
-    let mut open = steps.to_vec();
-    while let Some(step) = open.pop() {
-        if included.insert(step) {
-            open.extend(plan.needs(step));
-        }
-    }
-    included
 }
 
 fn nothing_to_force(selection: &Selection, selector: &str) -> CliError {

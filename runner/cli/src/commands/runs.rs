@@ -1,7 +1,7 @@
 //! `relabel runs`: what has been run here.
 
 use clap::Subcommand;
-use engine::{Cache, History, Note, RunRecord, UnitEntry};
+use engine::{Cache, History, RunRecord, UnitEntry, notes_from_json};
 use serde_json::{Value, json};
 
 use crate::args::Format;
@@ -187,8 +187,7 @@ fn show(run: &RunRecord, format: Format) {
 
 /// What a unit said, also when its result was there before; nothing where it said nothing.
 fn tell_notes(unit: &UnitEntry) {
-    let notes = unit.notes.iter().filter_map(|note| serde_json::from_value(note.clone()).ok());
-    let lines = output::note_lines(&notes.collect::<Vec<Note>>());
+    let lines = output::note_lines(&notes_from_json(&unit.notes));
     if !lines.is_empty() {
         output::result(format!("\n{}", unit.name()));
         lines.iter().for_each(output::result);

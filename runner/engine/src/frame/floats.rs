@@ -34,22 +34,13 @@ enum Values {
     },
 }
 
-/// A number that such columns have or can be read as.
+/// A number that such columns can be read as.
 pub trait Float: Copy + Default {
-    /// The column's values, if it is in memory and has numbers of this kind.
-    fn in_memory(column: &FloatColumn) -> Option<&[Self]>;
     fn from_single(value: f32) -> Self;
     fn from_double(value: f64) -> Self;
 }
 
 impl Float for f32 {
-    fn in_memory(column: &FloatColumn) -> Option<&[f32]> {
-        match &column.values {
-            Values::Single(values) => values.cont_slice().ok(),
-            _ => None,
-        }
-    }
-
     fn from_single(value: f32) -> f32 {
         value
     }
@@ -60,13 +51,6 @@ impl Float for f32 {
 }
 
 impl Float for f64 {
-    fn in_memory(column: &FloatColumn) -> Option<&[f64]> {
-        match &column.values {
-            Values::Double(values) => values.cont_slice().ok(),
-            _ => None,
-        }
-    }
-
     fn from_single(value: f32) -> f64 {
         f64::from(value)
     }
@@ -117,10 +101,6 @@ impl FloatColumn {
         &self.name
     }
 
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
     /// Whether its numbers are of 4 bytes.
     pub fn is_single(&self) -> bool {
         matches!(self.values, Values::Single(_) | Values::Kept { single: true, .. })
@@ -137,13 +117,11 @@ impl FloatColumn {
         match &self.values {
             Values::Single(values) => {
                 let values = values.cont_slice().map_err(io::Error::other)?;
-                let values = into.iter_mut().zip(&values[first..last]);
-                values.for_each(|(into, value)| *into = T::from_single(*value));
+                fill(into, values[first..last].iter().copied().map(T::from_single));
             }
             Values::Double(values) => {
                 let values = values.cont_slice().map_err(io::Error::other)?;
-                let values = into.iter_mut().zip(&values[first..last]);
-                values.for_each(|(into, value)| *into = T::from_double(*value));
+                fill(into, values[first..last].iter().copied().map(T::from_double));
             }
             Values::Kept { file, start, single: true } => {
                 read_kept(file, start + 4 * first as u64, into, |bytes: &[u8; 4]| {
@@ -159,22 +137,51 @@ impl FloatColumn {
         Ok(())
     }
 
+    /// Reads rows wherever they stand, each below the number of rows, as many as there is room for;
+    /// one by one if the column is in the cache.
+    pub fn gather<T: Float>(
+        &self,
+        rows: impl Iterator<Item = usize>,
+        into: &mut [T],
+    ) -> io::Result<()> {
+        match &self.values {
+            Values::Single(values) => {
+                let values = values.cont_slice().map_err(io::Error::other)?;
+                fill(into, rows.map(|row| T::from_single(values[row])));
+            }
+            Values::Double(values) => {
+                let values = values.cont_slice().map_err(io::Error::other)?;
+                fill(into, rows.map(|row| T::from_double(values[row])));
+            }
+            Values::Kept { .. } => {
+                for (row, into) in rows.zip(into) {
+                    self.read(row, std::slice::from_mut(into))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The same column in memory.
     pub fn into_memory(self) -> io::Result<FloatColumn> {
-        let FloatColumn { name, rows, values: Values::Kept { single, .. } } = &self else {
-            return Ok(self);
+        let Values::Kept { single, .. } = self.values else { return Ok(self) };
+        let name = PlSmallStr::from_str(&self.name);
+        let values = match single {
+            true => Values::Single(Float32Chunked::from_vec(name, self.all()?)),
+            false => Values::Double(Float64Chunked::from_vec(name, self.all()?)),
         };
-        let series = if *single {
-            let mut values = vec![0.0_f32; *rows];
-            self.read(0, &mut values)?;
-            Values::Single(Float32Chunked::from_vec(name.as_str().into(), values))
-        } else {
-            let mut values = vec![0.0_f64; *rows];
-            self.read(0, &mut values)?;
-            Values::Double(Float64Chunked::from_vec(name.as_str().into(), values))
-        };
-        Ok(FloatColumn { name: name.clone(), rows: *rows, values: series })
+        Ok(FloatColumn { values, ..self })
     }
+
+    fn all<T: Float>(&self) -> io::Result<Vec<T>> {
+        let mut all = vec![T::default(); self.rows];
+        self.read(0, &mut all)?;
+        Ok(all)
+    }
+}
+
+fn fill<T>(into: &mut [T], values: impl Iterator<Item = T>) {
+    into.iter_mut().zip(values).for_each(|(into, value)| *into = value);
 }
 
 fn read_kept<T, const WIDTH: usize>(
@@ -189,7 +196,7 @@ fn read_kept<T, const WIDTH: usize>(
         file.read_exact_at(bytes, at)?;
         at += bytes.len() as u64;
         let (numbers, _) = bytes.as_chunks::<WIDTH>();
-        into.iter_mut().zip(numbers).for_each(|(into, bytes)| *into = make(bytes));
+        fill(into, numbers.iter().map(&make));
     }
     Ok(())
 }

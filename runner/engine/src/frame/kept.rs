@@ -233,9 +233,7 @@ impl Unread {
         let columns = columns.into_iter().collect::<Result<Vec<Column>, LoadError>>()?;
         Ok(frame_of(rows.len(), columns)?)
     }
-}
 
-impl Unread {
     /// The columns of the frame that were not read, by name and as floats; `None` for one that has
     /// nulls or no floats.
     pub fn floats(

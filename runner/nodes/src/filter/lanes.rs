@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::condition;
 use crate::clean::is_decided;
-use crate::columns::{floats, named, string_column, strings};
+use crate::columns::{floats, keep_first, named, string_column, strings};
 use crate::decisions::{LEARNT, Learnt};
 use crate::reasons::{self, Table, Thresholds};
 
@@ -301,11 +301,7 @@ impl Choice<'_> {
                 let ranks = ranks.then_with(|| score(*a).total_cmp(&score(*b)));
                 ranks.then_with(|| id(*a).cmp(&id(*b))).then_with(|| a.cmp(b))
             };
-            if rows.len() > budget as usize {
-                rows.select_nth_unstable_by(budget as usize, order);
-                rows.truncate(budget as usize);
-            }
-            rows.sort_unstable_by(order);
+            keep_first(&mut rows, budget as usize, order);
         }
         Ok(rows)
     }

@@ -63,10 +63,7 @@ impl Places {
         let read = match self {
             Places::Same(_) => column.read(rows.start, into),
             Places::Other(places) => {
-                let mut cells = places[rows].iter().zip(into);
-                cells.try_for_each(|(at, cell)| {
-                    column.read(*at as usize, std::slice::from_mut(cell))
-                })
+                column.gather(places[rows].iter().map(|at| *at as usize), into)
             }
         };
         read.map_err(|error| Error::Source(Box::new(error)))
@@ -131,26 +128,15 @@ impl FrameProbabilities {
         let cells = if in_memory { BLOCK_CELLS } else { READ_CELLS };
         let block_rows = (cells / width).clamp(1, rows.len().max(1));
         let mut block = vec![T::default(); block_rows * width];
-        let mut read = vec![T::default(); if in_memory { 0 } else { block_rows }];
+        let mut column_block = vec![T::default(); block_rows];
         for start in rows.clone().step_by(block_rows) {
             let rows = start..rows.end.min(start + block_rows);
-            let block = &mut block[..rows.len() * width];
+            let (values, block) =
+                (&mut column_block[..rows.len()], &mut block[..rows.len() * width]);
             for (class, column) in self.columns.iter().enumerate() {
+                self.rows.read(column, rows.clone(), values)?;
                 let cells = block.iter_mut().skip(class).step_by(width);
-                match (&self.rows, T::in_memory(column)) {
-                    (Places::Same(_), Some(values)) => {
-                        cells.zip(&values[rows.clone()]).for_each(|(cell, value)| *cell = *value);
-                    }
-                    (Places::Other(places), Some(values)) => {
-                        let places = &places[rows.clone()];
-                        cells.zip(places).for_each(|(cell, at)| *cell = values[*at as usize]);
-                    }
-                    (places, None) => {
-                        read.resize(rows.len(), T::default());
-                        places.read(column, rows.clone(), &mut read)?;
-                        cells.zip(&read).for_each(|(cell, value)| *cell = *value);
-                    }
-                }
+                cells.zip(&*values).for_each(|(cell, value)| *cell = *value);
             }
             hand_out(block)?;
         }
