@@ -420,7 +420,7 @@ pub fn notes_of(record: &UnitRecord) -> Vec<Note> {
 
 /// Notes as a record or an event log has them; what is none is left out.
 pub fn notes_from_json(notes: &[Value]) -> Vec<Note> {
-    notes.iter().filter_map(|note| serde_json::from_value(note.clone()).ok()).collect()
+    notes.iter().filter_map(|note| Note::deserialize(note).ok()).collect()
 }
 
 /// Notes as plain data for a record.

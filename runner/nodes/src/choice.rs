@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::classes::Classes;
 use crate::classifier::Candidate;
 use crate::columns::{keep_first, string_column, strings};
+use crate::draw::Draw;
 use crate::texts::texts_of;
 
 /// Most records of the sample.
@@ -201,12 +202,11 @@ impl Sample {
     ) -> Result<Sample, NodeError> {
         let ids = strings(frame, "record_id")?;
         // The order depends on ids and seed alone, so any order of rows gives the same sample.
-        let mut usable: Vec<(Digest, u32, usize)> = Vec::new();
-        for (row, class) in classes.of_record.iter().enumerate() {
+        let mut draw = Draw::new(&seed.to_le_bytes());
+        let mut usable: Vec<(Digest, u32, usize)> = Vec::with_capacity(frame.height());
+        for (row, (class, id)) in classes.of_record.iter().zip(ids.iter()).enumerate() {
             if let Some(class) = class {
-                let mut bytes = seed.to_le_bytes().to_vec();
-                bytes.extend_from_slice(ids.get(row).unwrap_or_default().as_bytes());
-                usable.push((Digest::of(&bytes), *class, row));
+                usable.push((draw.place(id.unwrap_or_default()), *class, row));
             }
         }
         keep_first(&mut usable, MOST_RECORDS, Ord::cmp);

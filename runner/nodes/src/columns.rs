@@ -73,6 +73,23 @@ pub(crate) fn string_column<'a>(
     values.with_name(name.into()).into_series().into_column()
 }
 
+/// The same text in every row, in memory once.
+pub(crate) fn same_text_column(name: &str, text: &str, rows: usize) -> Column {
+    StringChunked::full(name.into(), text, rows).into_series().into_column()
+}
+
+/// One of the texts in every row, each in memory once; null where a row has none.
+pub(crate) fn choice_column(
+    name: &str,
+    texts: &[String],
+    chosen: impl IntoIterator<Item = Option<usize>>,
+) -> Result<Column, NodeError> {
+    let texts: StringChunked = texts.iter().map(|text| Some(text.as_str())).collect();
+    let chosen = chosen.into_iter().map(|place| place.map(|place| place as IdxSize));
+    let chosen: IdxCa = chosen.collect();
+    Ok(texts.take(&chosen)?.with_name(name.into()).into_series().into_column())
+}
+
 /// A float column; what is no number is null.
 pub(crate) fn float_column(name: &str, values: impl IntoIterator<Item = f64>) -> Column {
     let known = values.into_iter().map(|value| Some(value).filter(|value| !value.is_nan()));

@@ -10,7 +10,7 @@ use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::columns::{STRING, frame_port, rows_by_id, string_column, strings};
+use crate::columns::{STRING, choice_column, frame_port, rows_by_id, string_column, strings};
 use crate::kind::{Kind, Making};
 use crate::predict::calibration::{Calibrate, calibrated};
 use crate::predict::out_of_fold_schema;
@@ -404,8 +404,8 @@ fn add_votes(
     let votes: Vec<Vec<usize>> =
         models.iter().map(|model| (0..height).map(|row| model.best(row)).collect()).collect();
     for (n, votes) in votes.iter().enumerate() {
-        let labels = votes.iter().map(|class| Some(combined.names[*class].as_str()));
-        table.with_column(string_column(&vote(n + 1), labels))?;
+        let labels = votes.iter().map(|class| Some(*class));
+        table.with_column(choice_column(&vote(n + 1), &combined.names, labels)?)?;
     }
     let agreeing: Vec<u32> = (0..height)
         .map(|row| {

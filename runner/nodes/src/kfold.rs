@@ -11,7 +11,9 @@
 //! its largest group, and a group moves only when it stands at an edge, or a new record of its own
 //! has a smaller hash than all it had.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use engine::{Digest, Inputs, Node, NodeError, Outputs, RunContext};
 use plan::{CheckContext, Checked, ColumnType, Finding, InputPort, PortType, Schema};
@@ -20,6 +22,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::columns::{STRING, frame_port, strings};
+use crate::draw::Draw;
 use crate::groups::Groups;
 use crate::kind::{Kind, Making};
 
@@ -137,12 +140,31 @@ struct KfoldNode {
 }
 
 /// Records that stay together: one, or those of a group.
-struct Together<'a> {
-    /// The smallest hash of their ids, and the first of their rows.
-    order: (Digest, usize),
-    /// Each with the first row of the group.
-    rows: &'a [(u32, u32)],
-    class: &'a str,
+struct Together {
+    /// The first bytes of the smallest hash of their ids, which nearly always tell two apart; and
+    /// the row that has it.
+    order: u64,
+    lowest: u32,
+    /// Where their rows are among those of all groups.
+    rows: Range<u32>,
+    class: u32,
+}
+
+impl Together {
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+}
+
+/// A million records are put together in little memory.
+struct Split<'a> {
+    ids: &'a StringChunked,
+    draw: Draw,
+    /// Each with the first row of its group.
+    groups: Vec<(u32, u32)>,
+    /// Names of the classes, which have numbers elsewhere.
+    classes: Vec<&'a str>,
+    all: Vec<Together>,
 }
 
 impl Node for KfoldNode {
@@ -154,15 +176,15 @@ impl Node for KfoldNode {
             return Err(NodeError::input(message).with_hint("lower `k`, or bring more records"));
         }
         let labels = strings(frame, "label")?;
-        let groups = self.groups(frame)?;
-        let all = self.together(&groups, strings(frame, "record_id")?, labels);
-        if all.len() < k {
-            let message = format!("{} groups cannot be split into {k} folds", all.len());
+        let split = self.split(frame, strings(frame, "record_id")?, labels)?;
+        if split.all.len() < k {
+            let message = format!("{} groups cannot be split into {k} folds", split.all.len());
             return Err(NodeError::input(message)
                 .with_hint("lower `k`, or group by a column with more values"));
         }
-        let largest = all.iter().map(|together| together.rows.len()).max().unwrap_or(0);
-        let folds = self.folds(&all, frame.height());
+        let largest = split.all.iter().map(Together::len).max().unwrap_or(0);
+        let folds = split.folds(k);
+        drop(split);
         let mut table = frame.clone();
         table.with_column(Column::new("fold_id".into(), &folds))?;
         let mut outputs = Outputs::frame(table);
@@ -179,12 +201,6 @@ impl Node for KfoldNode {
 }
 
 impl KfoldNode {
-    fn hash(&self, text: &str) -> Digest {
-        let mut bytes = self.params.seed.to_le_bytes().to_vec();
-        bytes.extend_from_slice(text.as_bytes());
-        Digest::of(&bytes)
-    }
-
     /// Every row with the first row of its group, group by group.
     fn groups(&self, frame: &DataFrame) -> Result<Vec<(u32, u32)>, NodeError> {
         let mut groups = Groups::new(frame.height());
@@ -208,58 +224,33 @@ impl KfoldNode {
     }
 
     /// The records by what must stay together, each row once.
-    fn together<'a>(
+    fn split<'a>(
         &self,
-        groups: &'a [(u32, u32)],
-        ids: &StringChunked,
+        frame: &DataFrame,
+        ids: &'a StringChunked,
         labels: &'a StringChunked,
-    ) -> Vec<Together<'a>> {
-        let labels: Vec<&str> = labels.iter().map(Option::unwrap_or_default).collect();
-        let hashes: Vec<Digest> = ids.iter().map(|id| self.hash(id.unwrap_or(""))).collect();
-        let together = groups.chunk_by(|a, b| a.0 == b.0).map(|rows| {
-            let order = rows.iter().map(|(_, row)| (hashes[*row as usize], *row as usize)).min();
-            let order = order.expect("a group has a row");
-            let class = if self.params.stratify { most_frequent(&labels, rows) } else { "" };
-            Together { order, rows, class }
-        });
-        together.collect()
-    }
-
-    /// The fold of each record.
-    fn folds(&self, all: &[Together<'_>], height: usize) -> Vec<u32> {
-        let k = self.params.k as usize;
-        // With the first bytes of what they are ordered by, which nearly always tell.
-        let mut classes: BTreeMap<&str, Vec<(u64, u32)>> = BTreeMap::new();
-        for (place, together) in (0..).zip(all) {
-            let start = together.order.0.as_bytes().first_chunk().copied().unwrap_or_default();
-            let start = u64::from_be_bytes(start);
-            classes.entry(together.class).or_default().push((start, place));
+    ) -> Result<Split<'a>, NodeError> {
+        let mut draw = Draw::new(&self.params.seed.to_le_bytes());
+        let groups = self.groups(frame)?;
+        let (class_of, classes) = match self.params.stratify {
+            true => numbered(labels),
+            false => (vec![0; frame.height()], vec![""]),
+        };
+        let orders: Vec<u64> =
+            ids.iter().map(|id| start(&draw.place(id.unwrap_or_default()))).collect();
+        let split = Split { ids, draw, groups, classes, all: Vec::new() };
+        let mut all = Vec::with_capacity(frame.height());
+        let mut end = 0;
+        for rows in split.groups.chunk_by(|a, b| a.0 == b.0) {
+            let rows_of_it = rows.iter().map(|(_, row)| *row);
+            let lowest = rows_of_it.min_by(|a, b| split.compare(&orders, *a, *b));
+            let lowest = lowest.expect("a group has a row");
+            let class = most_frequent(&class_of, &split.classes, rows);
+            let from = end;
+            end += rows.len() as u32;
+            all.push(Together { order: orders[lowest as usize], lowest, rows: from..end, class });
         }
-        let mut by_fold: Vec<Vec<&Together<'_>>> = (0..k).map(|_| Vec::new()).collect();
-        for (class, mut members) in classes {
-            let order = |place: u32| all[place as usize].order;
-            members
-                .sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1).cmp(&order(b.1))));
-            let members = members.into_iter().map(|(_, place)| &all[place as usize]);
-            // A start of its own for each class, or fold 0 would get every odd one out.
-            let start = self.hash(class).as_bytes()[0] as usize;
-            let count: usize = members.clone().map(|together| together.rows.len()).sum();
-            let mut before = 0;
-            for together in members {
-                let size = together.rows.len();
-                let fold = (start + (2 * before + size - 1) * k / (2 * count)) % k;
-                before += size;
-                by_fold[fold].push(together);
-            }
-        }
-        fill_empty(&mut by_fold);
-        let mut folds = vec![0u32; height];
-        for (fold, members) in by_fold.iter().enumerate() {
-            for (_, row) in members.iter().flat_map(|together| together.rows) {
-                folds[*row as usize] = fold as u32;
-            }
-        }
-        folds
+        Ok(Split { all, ..split })
     }
 
     fn warn_of_rare(&self, labels: &StringChunked, folds: &[u32], outputs: &mut Outputs) {
@@ -285,34 +276,107 @@ impl KfoldNode {
     }
 }
 
-/// The label most of the rows have; the smallest of several.
-fn most_frequent<'a>(labels: &[&'a str], rows: &[(u32, u32)]) -> &'a str {
-    let mut labels = rows.iter().map(|(_, row)| labels[*row as usize]);
-    if rows.len() == 1 {
-        return labels.next().unwrap_or_default();
+impl Split<'_> {
+    /// The whole hash of a row's id, where its first bytes do not tell.
+    fn place(&self, row: u32) -> (Digest, u32) {
+        (self.draw.clone().place(self.ids.get(row as usize).unwrap_or_default()), row)
     }
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    labels.for_each(|label| *counts.entry(label).or_default() += 1);
-    let best = counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| b.0.cmp(a.0)));
-    best.map_or("", |(label, _)| label)
+
+    /// The order of two rows in the draw.
+    fn compare(&self, orders: &[u64], a: u32, b: u32) -> Ordering {
+        let quick = orders[a as usize].cmp(&orders[b as usize]);
+        quick.then_with(|| self.place(a).cmp(&self.place(b)))
+    }
+
+    /// The fold of each record.
+    fn folds(&self, k: usize) -> Vec<u32> {
+        let mut classes: Vec<Vec<(u64, u32)>> = vec![Vec::new(); self.classes.len()];
+        for (n, together) in (0..).zip(&self.all) {
+            classes[together.class as usize].push((together.order, n));
+        }
+        let mut by_name: Vec<usize> = (0..classes.len()).collect();
+        by_name.sort_unstable_by_key(|class| self.classes[*class]);
+        let mut by_fold: Vec<Vec<u32>> = vec![Vec::new(); k];
+        for class in by_name {
+            let mut members = std::mem::take(&mut classes[class]);
+            let place = |n: u32| self.place(self.all[n as usize].lowest);
+            members
+                .sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| place(a.1).cmp(&place(b.1))));
+            // A start of its own for each class, or fold 0 would get every odd one out.
+            let start = self.draw.clone().place(self.classes[class]).as_bytes()[0] as usize;
+            let sizes = members.iter().map(|(_, n)| self.all[*n as usize].len());
+            let count: usize = sizes.clone().sum();
+            let mut before = 0;
+            for ((_, n), size) in members.iter().zip(sizes) {
+                let fold = (start + (2 * before + size - 1) * k / (2 * count)) % k;
+                before += size;
+                by_fold[fold].push(*n);
+            }
+        }
+        self.fill_empty(&mut by_fold);
+        let mut folds = vec![0u32; self.groups.len()];
+        for (fold, members) in (0..).zip(&by_fold) {
+            for n in members {
+                let Range { start, end } = self.all[*n as usize].rows;
+                for (_, row) in &self.groups[start as usize..end as usize] {
+                    folds[*row as usize] = fold;
+                }
+            }
+        }
+        folds
+    }
+
+    /// Few records can leave a fold with none: it gets the smallest group of the fold with most.
+    fn fill_empty(&self, by_fold: &mut [Vec<u32>]) {
+        while let Some(empty) = by_fold.iter().position(Vec::is_empty) {
+            let fullest =
+                (0..by_fold.len()).max_by_key(|fold| (by_fold[*fold].len(), usize::MAX - fold));
+            let from = fullest.unwrap_or(empty);
+            let size_and_place = |n: u32| {
+                let together = &self.all[n as usize];
+                (together.len(), self.place(together.lowest))
+            };
+            let members = by_fold[from].iter().enumerate();
+            let smallest = members.min_by_key(|(_, n)| size_and_place(**n)).map(|(at, _)| at);
+            // There are at least as many groups as folds, so the fullest has two.
+            let (true, Some(at)) = (by_fold[from].len() > 1, smallest) else { return };
+            let moved = by_fold[from].remove(at);
+            by_fold[empty].push(moved);
+        }
+    }
 }
 
-/// Few records can leave a fold with none: it gets the smallest group of the fold with most groups.
-fn fill_empty(by_fold: &mut [Vec<&Together<'_>>]) {
-    while let Some(empty) = by_fold.iter().position(Vec::is_empty) {
-        let fullest =
-            (0..by_fold.len()).max_by_key(|fold| (by_fold[*fold].len(), usize::MAX - fold));
-        let from = fullest.unwrap_or(empty);
-        let smallest = by_fold[from]
-            .iter()
-            .enumerate()
-            .min_by_key(|(_, together)| (together.rows.len(), together.order))
-            .map(|(place, _)| place);
-        // There are at least as many groups as folds, so the fullest has two.
-        let (true, Some(place)) = (by_fold[from].len() > 1, smallest) else { return };
-        let moved = by_fold[from].remove(place);
-        by_fold[empty].push(moved);
+/// The first bytes of a hash.
+fn start(hash: &Digest) -> u64 {
+    u64::from_be_bytes(hash.as_bytes().first_chunk().copied().unwrap_or_default())
+}
+
+/// The number of each row's label, and the labels by their numbers.
+fn numbered(labels: &StringChunked) -> (Vec<u32>, Vec<&str>) {
+    let mut numbers: HashMap<&str, u32> = HashMap::new();
+    let mut names = Vec::new();
+    let mut of_rows = Vec::with_capacity(labels.len());
+    for label in labels.iter().map(Option::unwrap_or_default) {
+        of_rows.push(*numbers.entry(label).or_insert_with(|| {
+            names.push(label);
+            names.len() as u32 - 1
+        }));
     }
+    (of_rows, names)
+}
+
+/// The class most of the rows have; the first by name of several.
+fn most_frequent(class_of: &[u32], names: &[&str], rows: &[(u32, u32)]) -> u32 {
+    let mut classes = rows.iter().map(|(_, row)| class_of[*row as usize]);
+    if rows.len() == 1 {
+        return classes.next().unwrap_or_default();
+    }
+    let mut counts: HashMap<u32, usize> = HashMap::new();
+    classes.for_each(|class| *counts.entry(class).or_default() += 1);
+    let name = |class: u32| names[class as usize];
+    let best =
+        counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| name(b.0).cmp(name(a.0))));
+    best.map_or(0, |(class, _)| class)
 }
 
 fn warn_of(classes: &[String], what: &str, hint: &str, outputs: &mut Outputs) {
@@ -329,115 +393,4 @@ fn warn_of(classes: &[String], what: &str, hint: &str, outputs: &mut Outputs) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-    use crate::columns::string_column;
-
-    fn split(frame: &DataFrame, k: u32, group: Option<GroupColumns>) -> Vec<u32> {
-        let node = KfoldNode { params: Params { k, stratify: true, seed: 42, group } };
-        let [ids, labels] = ["record_id", "label"].map(|name| strings(frame, name).unwrap());
-        let groups = node.groups(frame).unwrap();
-        node.folds(&node.together(&groups, ids, labels), frame.height())
-    }
-
-    fn by(column: &str) -> Option<GroupColumns> {
-        Some(GroupColumns::One(column.to_owned()))
-    }
-
-    /// Records n of `rows`, five classes of different sizes, groups of up to four.
-    fn records(rows: impl Iterator<Item = usize>) -> DataFrame {
-        let rows: Vec<usize> = rows.collect();
-        let mixed = |n: usize| (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-        let column = |name: &str, text: &dyn Fn(usize) -> Option<String>| {
-            let texts: Vec<Option<String>> = rows.iter().map(|n| text(*n)).collect();
-            string_column(name, texts.iter().map(Option::as_deref))
-        };
-        crate::columns::frame(vec![
-            column("record_id", &|n| Some(format!("r{n}"))),
-            column("label", &|n| Some(format!("c{}", (mixed(n / 4) % 15 + 1).ilog2()))),
-            column("thread", &|n| (n % 3 != 0).then(|| format!("t{}", n / 4))),
-            column("author", &|n| (n % 40 == 1).then(|| format!("a{}", n / 400))),
-        ])
-        .unwrap()
-    }
-
-    #[test]
-    fn a_group_is_in_one_fold_and_classes_are_spread() {
-        let frame = records(4..10_000);
-        let folds = split(&frame, 5, by("thread"));
-        let threads = frame.column("thread").unwrap().str().unwrap();
-        let mut seen: HashMap<&str, u32> = HashMap::new();
-        for (thread, fold) in threads.iter().zip(&folds) {
-            if let Some(thread) = thread {
-                assert_eq!(seen.entry(thread).or_insert(*fold), fold, "{thread}");
-            }
-        }
-        let labels = strings(&frame, "label").unwrap();
-        let classes: BTreeSet<&str> = labels.iter().flatten().collect();
-        assert!(classes.len() > 2);
-        for class in classes {
-            let mut counts = [0usize; 5];
-            for (label, fold) in labels.iter().zip(&folds) {
-                counts[*fold as usize] += usize::from(label == Some(class));
-            }
-            let even = counts.iter().sum::<usize>() / 5;
-            assert!(counts.iter().all(|count| count.abs_diff(even) <= 4), "{class} {counts:?}");
-        }
-    }
-
-    #[test]
-    fn groups_of_several_columns_are_connected() {
-        let frame = records(4..4000);
-        let both = GroupColumns::Several(vec!["thread".into(), "author".into()]);
-        let folds = split(&frame, 4, Some(both));
-        for column in ["thread", "author"] {
-            let values = frame.column(column).unwrap().str().unwrap();
-            let mut seen: HashMap<&str, u32> = HashMap::new();
-            for (value, fold) in values.iter().zip(&folds) {
-                if let Some(value) = value {
-                    assert_eq!(seen.entry(value).or_insert(*fold), fold, "{column} {value}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn groups_of_one_change_nothing() {
-        let frame = records(4..1000);
-        assert_eq!(split(&frame, 5, None), split(&frame, 5, by("record_id")));
-    }
-
-    #[test]
-    fn a_few_more_records_move_few_others() {
-        for group in [None, by("thread")] {
-            let before = split(&records(4..20_000), 5, group.clone());
-            let after = split(&records(4..20_200), 5, group);
-            let moved = before.iter().zip(&after).filter(|(a, b)| a != b).count();
-            assert!(moved * 100 < before.len(), "{moved} of {} moved", before.len());
-        }
-    }
-
-    #[test]
-    fn no_order_of_rows_changes_a_fold() {
-        let (forwards, backwards) = (records(4..2000), records((4..2000).rev()));
-        let mut other = split(&backwards, 5, by("thread"));
-        other.reverse();
-        assert_eq!(split(&forwards, 5, by("thread")), other);
-    }
-
-    #[test]
-    fn no_fold_is_empty_however_rare_the_classes() {
-        for count in 5..30 {
-            let ids: Vec<String> = (0..count).map(|n| format!("r{n}")).collect();
-            let labels = ids.iter().map(|id| Some(id.as_str()));
-            let frame = crate::columns::frame(vec![
-                string_column("record_id", labels.clone()),
-                string_column("label", labels),
-            ]);
-            let folds: BTreeSet<u32> = split(&frame.unwrap(), 5, None).into_iter().collect();
-            assert_eq!(folds.len(), 5, "{count} records of as many classes");
-        }
-    }
-}
+mod tests;

@@ -15,6 +15,7 @@ mod columns;
 mod combine;
 mod corrections;
 mod decisions;
+mod draw;
 mod duplicates;
 mod estimate;
 mod evaluate;

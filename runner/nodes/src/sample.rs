@@ -18,6 +18,7 @@ use crate::clean::is_decided;
 use crate::columns::{
     STRING, booleans, float_column, floats, frame_port, keep_first, rows_of, string_column, strings,
 };
+use crate::draw::Draw;
 use crate::kind::{Kind, Making};
 use crate::proposals;
 use crate::reasons::{Table, Thresholds};
@@ -175,16 +176,25 @@ struct Stratum {
     lowest: BinaryHeap<(Digest, usize)>,
 }
 
+impl Stratum {
+    fn add(&mut self, place: (Digest, usize), most: usize) {
+        self.size += 1;
+        if self.lowest.len() < most {
+            self.lowest.push(place);
+        } else if let Some(mut highest) = self.lowest.peek_mut().filter(|highest| place < **highest)
+        {
+            *highest = place;
+        }
+    }
+}
+
 struct SampleNode {
     params: Params,
 }
 
 impl SampleNode {
-    fn hash(&self, purpose: &str, id: &str) -> Digest {
-        let mut bytes = purpose.as_bytes().to_vec();
-        bytes.extend_from_slice(&self.params.seed.to_le_bytes());
-        bytes.extend_from_slice(id.as_bytes());
-        Digest::of(&bytes)
+    fn draw(&self, purpose: &str) -> Draw {
+        Draw::new(&[purpose.as_bytes(), &self.params.seed.to_le_bytes()].concat())
     }
 
     /// Control rows, with what each was drawn from; and the number of records open to the draw.
@@ -196,16 +206,12 @@ impl SampleNode {
         let labels = by.map(|column| strings(frame, column)).transpose()?;
         let most = self.params.rows as usize;
         let mut strata: BTreeMap<&str, Stratum> = BTreeMap::new();
-        for (row, eligible) in in_question(frame).into_iter().enumerate() {
+        let mut draw = self.draw("sample");
+        for (row, (eligible, id)) in in_question(frame).into_iter().zip(ids.iter()).enumerate() {
             if eligible && !verified(row) {
                 let stratum = labels.and_then(|labels| labels.get(row)).unwrap_or_default();
-                let hash = self.hash("sample", ids.get(row).unwrap_or_default());
-                let stratum = strata.entry(stratum).or_default();
-                stratum.size += 1;
-                stratum.lowest.push((hash, row));
-                if stratum.lowest.len() > most {
-                    stratum.lowest.pop();
-                }
+                let place = (draw.place(id.unwrap_or_default()), row);
+                strata.entry(stratum).or_default().add(place, most);
             }
         }
         let sizes: Vec<usize> = strata.values().map(|stratum| stratum.size).collect();
@@ -244,6 +250,7 @@ impl SampleNode {
         };
         let probabilities = inputs.try_frame("probabilities");
         let mut recognisable = 0;
+        let mut draw = self.draw(GOLD);
         let mut open: Vec<(Digest, usize)> = Vec::new();
         for (row, asked) in in_question(frame).into_iter().enumerate() {
             let id = ids.get(row).unwrap_or_default();
@@ -256,7 +263,7 @@ impl SampleNode {
                 recognisable += 1;
                 continue;
             }
-            open.push((self.hash(GOLD, id), row));
+            open.push((draw.place(id), row));
         }
         let left = open.len();
         keep_first(&mut open, wanted, Ord::cmp);

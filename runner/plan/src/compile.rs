@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use petgraph::algo::{tarjan_scc, toposort};
+use petgraph::algo::toposort;
 use petgraph::graph::{DiGraph, NodeIndex};
 use serde_json::{Map, Value, json};
 
@@ -24,10 +24,12 @@ use crate::yaml::{self, Data, Name, Tree};
 
 use control::Control;
 use matrix::Comparing;
+use order::{cycles, places, stable_order};
 
 mod control;
 mod edges;
 mod matrix;
+mod order;
 mod schema;
 
 pub use schema::pipeline_schema;
@@ -81,7 +83,7 @@ pub fn compile(
             problems.push(problem);
         }
     }
-    let (spec, found) = PipelineSpec::read(&tree);
+    let (spec, found) = PipelineSpec::read(tree);
     problems.extend(found);
     let mut expander = Expander {
         params: spec.params.as_ref(),
@@ -103,26 +105,11 @@ pub fn compile(
     let taxonomy_tree = spec.taxonomy.as_ref().map(|tree| expander.expand(tree, "taxonomy"));
     let taxonomy =
         taxonomy_tree.as_ref().and_then(|tree| read_taxonomy(tree, world, &mut problems));
-    let mut drafts = Vec::new();
-    let mut checkers = Checkers::new();
-    for (name, tree) in &spec.nodes {
-        let tree = expander.expand(tree, &format!("nodes.{}", name.text));
-        check_name(name, &mut problems);
-        match matrix::expand(name, &tree, &mut problems) {
-            None => drafts.extend(draft(name, tree, catalog, &mut checkers, &mut problems)),
-            Some(expanded) => {
-                let made =
-                    draft_matrix(name, &tree, &expanded, catalog, &mut checkers, &mut problems);
-                drafts.extend(made);
-            }
-        }
-    }
-    // Ties in the topological order are broken by name, so that order in the file means nothing.
-    drafts.sort_by(|a, b| a.name.text.cmp(&b.name.text));
+    let (drafts, names) = draft_all(spec.nodes, &mut expander, catalog, &mut problems);
     problems.append(&mut expander.problems);
     let Expander { origins, environment, .. } = expander;
 
-    let (graph, order) = connect(&drafts, &spec.nodes, &mut problems)?;
+    let (graph, order) = connect(&drafts, &names, &mut problems)?;
     let resolved = resolved_pipeline(&name, taxonomy_tree.as_ref(), spec.params.as_ref(), &drafts);
     let mut plan = Plan {
         name,
@@ -142,6 +129,40 @@ pub fn compile(
     plan.warnings.dedup();
     let problems = matrix::merge(problems, &variants);
     if problems.is_empty() { Ok(plan) } else { Err(PlanErrors::new(problems)) }
+}
+
+/// Drafts every node, in the order of names; with all names as they are in the file.
+fn draft_all(
+    nodes: Vec<(Name, Tree)>,
+    expander: &mut Expander<'_>,
+    catalog: &Catalog,
+    problems: &mut Vec<Problem>,
+) -> (Vec<Draft>, Vec<String>) {
+    // There may be thousands of nodes: what they are made of goes as soon as they are made.
+    let mut drafts = Vec::with_capacity(nodes.len());
+    let mut names = Vec::with_capacity(nodes.len());
+    let mut checkers = Checkers::new();
+    for (name, tree) in nodes {
+        let tree = expander.expand(&tree, &format!("nodes.{}", name.text));
+        check_name(&name, problems);
+        match matrix::expand(&name, &tree, problems) {
+            None => drafts.extend(draft(&name, tree, catalog, &mut checkers, problems)),
+            Some(expanded) => {
+                drafts.extend(draft_matrix(
+                    &name,
+                    &tree,
+                    &expanded,
+                    catalog,
+                    &mut checkers,
+                    problems,
+                ));
+            }
+        }
+        names.push(name.text);
+    }
+    // Ties in the topological order are broken by name, so that order in the file means nothing.
+    drafts.sort_by(|a, b| a.name.text.cmp(&b.name.text));
+    (drafts, names)
 }
 
 fn read_taxonomy(tree: &Tree, world: &dyn World, problems: &mut Vec<Problem>) -> Option<Taxonomy> {
@@ -340,10 +361,10 @@ type Connected = (DiGraph<Step, ()>, Vec<StepId>);
 /// Makes the graph; a cycle ends the check, for nothing after it makes sense then.
 fn connect(
     drafts: &[Draft],
-    nodes: &[(Name, Tree)],
+    names: &[String],
     problems: &mut Vec<Problem>,
 ) -> Result<Connected, PlanErrors> {
-    let mut graph = DiGraph::new();
+    let mut graph = DiGraph::with_capacity(drafts.len(), drafts.len());
     let by_name: HashMap<&str, StepId> = drafts
         .iter()
         .enumerate()
@@ -352,7 +373,7 @@ fn connect(
     for (n, draft) in drafts.iter().enumerate() {
         graph.add_node(edges::step_of(StepId(n as u32), draft));
     }
-    let all_names: Vec<&str> = nodes.iter().map(|(name, _)| name.text.as_str()).collect();
+    let all_names: Vec<&str> = names.iter().map(String::as_str).collect();
     for (n, draft) in drafts.iter().enumerate() {
         for reference in &draft.references {
             let resolved = edges::resolve(reference, &by_name, &all_names, drafts, problems);
@@ -381,84 +402,6 @@ fn connect(
     Ok((graph, order))
 }
 
-/// The place of each step in an order of all of them.
-fn places(order: &[StepId]) -> Vec<usize> {
-    let mut places = vec![0; order.len()];
-    order.iter().enumerate().for_each(|(place, id)| places[id.index()] = place);
-    places
-}
-
-/// Kahn's algorithm with the smallest id first: the order depends on the graph alone.
-fn stable_order(graph: &DiGraph<Step, ()>, any_order: &[NodeIndex]) -> Vec<StepId> {
-    let mut missing: Vec<usize> = vec![0; any_order.len()];
-    for index in any_order {
-        missing[index.index()] =
-            graph.neighbors_directed(*index, petgraph::Direction::Incoming).count();
-    }
-    let mut ready: std::collections::BTreeSet<NodeIndex> =
-        any_order.iter().copied().filter(|index| missing[index.index()] == 0).collect();
-    let mut order = Vec::with_capacity(any_order.len());
-    while let Some(index) = ready.pop_first() {
-        order.push(StepId(index.index() as u32));
-        for next in graph.neighbors(index) {
-            missing[next.index()] -= 1;
-            if missing[next.index()] == 0 {
-                ready.insert(next);
-            }
-        }
-    }
-    order
-}
-
-/// One problem for each cycle, with the way round printed.
-fn cycles(graph: &DiGraph<Step, ()>) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for component in tarjan_scc(graph) {
-        let own_loop = graph.contains_edge(component[0], component[0]);
-        if component.len() == 1 && !own_loop {
-            continue;
-        }
-        let start = component.iter().copied().min().expect("a component has a node");
-        let way = way_round(graph, start, &component);
-        let names: Vec<&str> = way.iter().map(|index| graph[*index].name.as_str()).collect();
-        let message = format!("the nodes form a cycle: `{}`", names.join("` -> `"));
-        let hint = "decisions come back through a `corrections` node, not through the graph";
-        problems.push(Problem::new(graph[start].span, message).with_hint(Some(hint.to_owned())));
-    }
-    problems
-}
-
-/// A shortest way from `start` back to itself inside its component (breadth first).
-fn way_round(
-    graph: &DiGraph<Step, ()>,
-    start: NodeIndex,
-    component: &[NodeIndex],
-) -> Vec<NodeIndex> {
-    let mut came_from: HashMap<NodeIndex, NodeIndex> = HashMap::new();
-    let mut queue = std::collections::VecDeque::from([start]);
-    while let Some(index) = queue.pop_front() {
-        for next in graph.neighbors(index).filter(|next| component.contains(next)) {
-            if next == start {
-                let mut way = vec![start, index];
-                while *way.last().expect("never empty") != start {
-                    let last = way[way.len() - 1];
-                    way.push(came_from[&last]);
-                }
-                way.reverse();
-                if index == start {
-                    way.truncate(2);
-                }
-                return way;
-            }
-            came_from.entry(next).or_insert_with(|| {
-                queue.push_back(next);
-                index
-            });
-        }
-    }
-    vec![start]
-}
-
 fn resolved_pipeline(
     name: &str,
     taxonomy: Option<&Tree>,
@@ -479,11 +422,13 @@ fn resolved_pipeline(
             (draft.name.text.clone(), node)
         })
         .collect();
-    json!({
+    // `json!` would copy the nodes.
+    let mut resolved = json!({
         "version": 1,
         "name": name,
         "taxonomy": taxonomy.map(Tree::to_json),
         "params": params.map(Tree::to_json),
-        "nodes": nodes,
-    })
+    });
+    resolved["nodes"] = Value::Object(nodes);
+    resolved
 }

@@ -17,25 +17,28 @@ pub(crate) struct PipelineSpec {
 
 impl PipelineSpec {
     /// Takes the tree apart; the spec holds what could be understood.
-    pub fn read(tree: &Tree) -> (PipelineSpec, Vec<Problem>) {
+    pub fn read(tree: Tree) -> (PipelineSpec, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut spec = PipelineSpec { name: None, taxonomy: None, params: None, nodes: Vec::new() };
-        let Data::Map(entries) = &tree.data else {
-            let message = format!("a pipeline is a map, this is {}", tree.noun());
+        let noun = tree.noun();
+        let Data::Map(entries) = tree.data else {
+            let message = format!("a pipeline is a map, this is {noun}");
             return (spec, vec![Problem::new(tree.span, message)]);
         };
+        let has = |key: &str| entries.iter().any(|(name, _)| name.text == key);
+        let (has_version, has_nodes) = (has("version"), has("nodes"));
         for (name, value) in entries {
             match name.text.as_str() {
-                "version" => check_version(value, &mut problems),
-                "name" => spec.name = Some(value.clone()),
+                "version" => check_version(&value, &mut problems),
+                "name" => spec.name = Some(value),
                 "description" => {}
-                "taxonomy" => spec.taxonomy = Some(value.clone()),
+                "taxonomy" => spec.taxonomy = Some(value),
                 "params" => match &value.data {
-                    Data::Map(_) => spec.params = Some(value.clone()),
+                    Data::Map(_) => spec.params = Some(value),
                     _ => problems.push(Problem::new(value.span, "`params` must be a map")),
                 },
-                "nodes" => match &value.data {
-                    Data::Map(nodes) => spec.nodes.clone_from(nodes),
+                "nodes" => match value.data {
+                    Data::Map(nodes) => spec.nodes = nodes,
                     _ => problems.push(Problem::new(
                         value.span,
                         "`nodes` must be a map from node name to node",
@@ -48,7 +51,7 @@ impl PipelineSpec {
                 }
             }
         }
-        if tree.get("version").is_none() {
+        if !has_version {
             problems.push(
                 Problem::new(
                     Span { source: tree.span.source, ..Span::START },
@@ -57,7 +60,7 @@ impl PipelineSpec {
                 .with_hint(Some("put `version: 1` at the top".into())),
             );
         }
-        if spec.nodes.is_empty() && tree.get("nodes").is_none() {
+        if !has_nodes {
             problems.push(Problem::new(Span::START, "`nodes` is missing: there is nothing to run"));
         }
         (spec, problems)

@@ -125,8 +125,12 @@ pub(crate) fn parse(text: &str, source: SourceName) -> Result<Tree, Problem> {
 
 /// What a plain scalar means, by serde_yaml's rules.
 pub(crate) fn resolve_plain(text: &str) -> Value {
-    let may_be_special = text.is_empty()
-        || text.len() <= 64 && text.starts_with(|c: char| "0123456789+-.~tTfFnNyYoO".contains(c));
+    // No word that means something is longer than `false`; asking takes a parser for each.
+    let may_be_special = match text.chars().next() {
+        None => true,
+        Some('0'..='9' | '+' | '-' | '.' | '~') => text.len() <= 64,
+        Some(first) => text.len() <= "false".len() && "tTfFnNyYoO".contains(first),
+    };
     if !may_be_special {
         return Value::String(text.to_owned());
     }

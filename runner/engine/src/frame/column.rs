@@ -14,17 +14,11 @@
 //! form, and for each row the number of its string in 1 or 2 bytes. Numbers take 8 bytes where
 //! nothing else is said.
 
-use std::io::{self, Write};
-
-use polars::polars_utils::aliases::{InitHashMaps, PlHashMap};
 use polars::prelude::*;
 
-/// Bytes that are put together before they are written and digested.
-const BLOCK: usize = 1 << 16;
-/// Strings that a column of few different ones may have.
-const MOST_DIFFERENT: usize = 1 << 16;
-/// How often a string has to come on the mean, so that numbers for them are worth it.
-const LEAST_REPEATS: usize = 4;
+mod write;
+
+pub(super) use write::encode;
 
 /// Why bytes are no column.
 #[derive(Debug, thiserror::Error)]
@@ -65,8 +59,8 @@ pub(super) fn type_name(dtype: &DataType) -> Option<&'static str> {
 /// A number of a fixed width.
 trait Plain: Copy + Default {
     const WIDTH: usize;
-    fn put(self, bytes: &mut Vec<u8>);
-    /// `bytes` are `WIDTH` long.
+    /// `bytes` are `WIDTH` long, here and below.
+    fn put(self, bytes: &mut [u8]);
     fn get(bytes: &[u8]) -> Self;
 }
 
@@ -74,8 +68,8 @@ macro_rules! plain {
     ($($number:ty),*) => {$(
         impl Plain for $number {
             const WIDTH: usize = size_of::<$number>();
-            fn put(self, bytes: &mut Vec<u8>) {
-                bytes.extend_from_slice(&self.to_le_bytes());
+            fn put(self, bytes: &mut [u8]) {
+                bytes.copy_from_slice(&self.to_le_bytes());
             }
             fn get(bytes: &[u8]) -> Self {
                 let mut own = [0; size_of::<$number>()];
@@ -86,125 +80,6 @@ macro_rules! plain {
     )*};
 }
 plain!(i8, i16, i32, i64, u8, u16, u32, u64, f32, f64);
-
-/// Writes a column of a type that has a name here; any other is an error.
-pub(super) fn encode(series: &Series, out: &mut dyn Write) -> io::Result<()> {
-    let name = type_name(series.dtype())
-        .ok_or_else(|| io::Error::other(format!("type {} has no bytes", series.dtype())))?;
-    let mut head = Vec::with_capacity(64);
-    (name.len() as u64).put(&mut head);
-    head.extend_from_slice(name.as_bytes());
-    (series.len() as u64).put(&mut head);
-    (series.null_count() as u64).put(&mut head);
-    out.write_all(&head)?;
-    if series.null_count() > 0 {
-        let validity = series.is_not_null();
-        in_blocks(validity.iter(), out, |valid, block| block.push(u8::from(valid == Some(true))))?;
-    }
-    let physical = series.to_physical_repr();
-    match physical.dtype() {
-        DataType::String => put_strings(physical.str().map_err(io::Error::other)?, out),
-        DataType::Boolean => {
-            let values = physical.bool().map_err(io::Error::other)?;
-            in_blocks(values.iter(), out, |v, block| block.push(u8::from(v == Some(true))))
-        }
-        DataType::Int8 => put_numbers(physical.i8().map_err(io::Error::other)?, out),
-        DataType::Int16 => put_numbers(physical.i16().map_err(io::Error::other)?, out),
-        DataType::Int32 => put_numbers(physical.i32().map_err(io::Error::other)?, out),
-        DataType::Int64 => put_numbers(physical.i64().map_err(io::Error::other)?, out),
-        DataType::UInt8 => put_numbers(physical.u8().map_err(io::Error::other)?, out),
-        DataType::UInt16 => put_numbers(physical.u16().map_err(io::Error::other)?, out),
-        DataType::UInt32 => put_numbers(physical.u32().map_err(io::Error::other)?, out),
-        DataType::UInt64 => put_numbers(physical.u64().map_err(io::Error::other)?, out),
-        DataType::Float32 => put_numbers(physical.f32().map_err(io::Error::other)?, out),
-        _ => put_numbers(physical.f64().map_err(io::Error::other)?, out),
-    }
-}
-
-fn in_blocks<T>(
-    values: impl Iterator<Item = T>,
-    out: &mut dyn Write,
-    put: impl Fn(T, &mut Vec<u8>),
-) -> io::Result<()> {
-    let mut block = Vec::with_capacity(BLOCK + 64);
-    for value in values {
-        put(value, &mut block);
-        if block.len() >= BLOCK {
-            out.write_all(&block)?;
-            block.clear();
-        }
-    }
-    out.write_all(&block)
-}
-
-fn put_numbers<T>(array: &ChunkedArray<T>, out: &mut dyn Write) -> io::Result<()>
-where
-    T: PolarsNumericType,
-    T::Native: Plain,
-{
-    for chunk in array.downcast_iter() {
-        if array.null_count() == 0 {
-            in_blocks(chunk.values().iter(), out, |value, block| value.put(block))?;
-        } else {
-            let put = |value: Option<&T::Native>, block: &mut Vec<u8>| {
-                value.copied().unwrap_or_default().put(block);
-            };
-            in_blocks(chunk.iter(), out, put)?;
-        }
-    }
-    Ok(())
-}
-
-fn put_strings(strings: &StringChunked, out: &mut dyn Write) -> io::Result<()> {
-    let Some((different, numbers)) = few_different(strings) else {
-        out.write_all(&[0])?;
-        return put_texts(|| strings.iter().map(Option::unwrap_or_default), out);
-    };
-    let mut head = vec![1];
-    (different.len() as u32).put(&mut head);
-    out.write_all(&head)?;
-    put_texts(|| different.iter().copied(), out)?;
-    match different.len() <= 1 << 8 {
-        true => in_blocks(numbers.iter(), out, |number, block| block.push(*number as u8)),
-        false => in_blocks(numbers.iter(), out, |number, block| number.put(block)),
-    }
-}
-
-fn put_texts<'a, I: Iterator<Item = &'a str>>(
-    texts: impl Fn() -> I,
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    in_blocks(texts(), out, |text, block| (text.len() as u32).put(block))?;
-    in_blocks(texts(), out, |text, block| block.extend_from_slice(text.as_bytes()))
-}
-
-/// The different strings and the number of each row's, if there are few; a null counts as empty.
-fn few_different(strings: &StringChunked) -> Option<(Vec<&str>, Vec<u16>)> {
-    let most = MOST_DIFFERENT.min(strings.len() / LEAST_REPEATS);
-    let mut known: PlHashMap<&str, u16> = PlHashMap::new();
-    let mut different: Vec<&str> = Vec::new();
-    let mut numbers = Vec::with_capacity(strings.len());
-    let mut last: Option<(&str, u16)> = None;
-    for text in strings.iter() {
-        let text = text.unwrap_or_default();
-        let number = match last {
-            Some((same, number)) if same == text => number,
-            _ => match known.get(text) {
-                Some(number) => *number,
-                None if different.len() >= most => return None,
-                None => {
-                    let number = different.len() as u16;
-                    known.insert(text, number);
-                    different.push(text);
-                    number
-                }
-            },
-        };
-        last = Some((text, number));
-        numbers.push(number);
-    }
-    (!different.is_empty()).then_some((different, numbers))
-}
 
 /// What is left to be read.
 struct Rest<'a>(&'a [u8]);

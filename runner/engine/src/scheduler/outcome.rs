@@ -17,7 +17,7 @@ impl Run<'_> {
         let (reason, _) = self.reasons[id.index()].clone().expect("a running unit has a reason");
         let (usage, timed_out) = self.note_end(id);
         match end {
-            JobEnd::Done { record, notes, node_seconds } => {
+            JobEnd::Done { mut record, notes, node_seconds } => {
                 let unit = self.units.get(id);
                 let event = Event::UnitFinished {
                     unit: unit.name.clone(),
@@ -29,7 +29,8 @@ impl Run<'_> {
                     usage: UnitUsage { node_seconds: Some(node_seconds), ..usage },
                     notes,
                 };
-                self.last.set(&unit.name.clone(), record.key, record.facts.clone());
+                let facts = std::mem::take(&mut record.facts);
+                self.last.set(&unit.name.clone(), record.key, facts);
                 self.records[id.index()] = Some(Arc::new(record));
                 self.counts.run += 1;
                 self.set(id, Status::Done);
@@ -81,7 +82,7 @@ impl Run<'_> {
         self.wake(reader);
     }
 
-    pub(super) fn hit(&mut self, id: UnitId, record: UnitRecord, facts: cache::Facts) {
+    pub(super) fn hit(&mut self, id: UnitId, mut record: UnitRecord, facts: cache::Facts) {
         let unit = self.units.get(id);
         let event = Event::UnitHit {
             unit: unit.name.clone(),
@@ -92,6 +93,7 @@ impl Run<'_> {
             notes: notes_of(&record),
         };
         self.last.set(&unit.name.clone(), record.key, facts);
+        record.facts = cache::Facts::new();
         self.saved_seconds += record.seconds;
         self.records[id.index()] = Some(Arc::new(record));
         self.counts.hit += 1;

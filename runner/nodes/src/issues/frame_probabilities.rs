@@ -6,7 +6,7 @@ use engine::{Float, FloatColumn, Inputs, NodeError};
 use label_issues::{Error, MISSING, Probabilities, Rows, Visitor};
 use polars::prelude::*;
 
-use crate::columns::{rows_by_id, string_column, strings};
+use crate::columns::{choice_column, rows_by_id, strings};
 use crate::proposals;
 
 /// Cells that are turned from columns into rows at a time: few enough for a core's own cache.
@@ -99,8 +99,7 @@ impl FrameProbabilities {
     /// Columns with a class for each row, and its probability; null where there is none.
     pub fn proposals(&self, classes: &[u32]) -> Result<[Column; 2], NodeError> {
         let known = |class: u32| (class != MISSING).then_some(class as usize);
-        let labels =
-            classes.iter().map(|class| known(*class).map(|class| self.names[class].as_str()));
+        let labels = classes.iter().map(|class| known(*class));
         let width = self.columns.len();
         let mut confidences: Vec<Option<f64>> = Vec::with_capacity(classes.len());
         let mut take = |rows: &[f64]| {
@@ -112,7 +111,7 @@ impl FrameProbabilities {
         self.visit_as(0..classes.len(), &mut take)
             .map_err(|error| NodeError::io(error.to_string()))?;
         Ok([
-            string_column(proposals::LABEL, labels),
+            choice_column(proposals::LABEL, &self.names, labels)?,
             Column::new(proposals::CONFIDENCE.into(), confidences),
         ])
     }
@@ -171,6 +170,7 @@ mod tests {
     use engine::Artifact;
 
     use super::*;
+    use crate::columns::string_column;
 
     /// Records `a`, `b` and `c` with two classes, the second in double precision if `double`.
     fn frame(double: bool) -> DataFrame {

@@ -5,7 +5,7 @@ use plan::{ColumnType, Schema, Taxonomy};
 use polars::prelude::*;
 
 use super::values::Values;
-use crate::columns::{integers, string_column, strings};
+use crate::columns::{choice_column, integers, same_text_column, strings};
 use crate::reliability::{BINS, Bin, bins_of, calibration_error};
 
 /// A probability of 0 would make the log-loss infinite.
@@ -164,13 +164,13 @@ impl Scores {
             frame.with_column(original)?;
         }
         frame.rename("label", "given_label".into())?;
-        let predicted = best.iter().map(|class| Some(self.names[*class].as_str()));
-        frame.with_column(string_column("predicted_label", predicted))?;
+        let predicted = best.iter().map(|class| Some(*class));
+        frame.with_column(choice_column("predicted_label", &self.names, predicted)?)?;
         frame.with_column(confidences)?;
         frame.with_column(given)?;
         frame.with_column(Column::new("predicted_in_taxonomy".into(), approved))?;
         for (name, text) in [("audit_run_id", audit_run_id), ("model_version", model_version)] {
-            frame.with_column(string_column(name, std::iter::repeat_n(Some(text), height)))?;
+            frame.with_column(same_text_column(name, text, height))?;
         }
         Ok(frame)
     }

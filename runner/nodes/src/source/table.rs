@@ -123,11 +123,13 @@ pub(super) fn shape(
 
 /// A label of blanks is no label; blanks around a label are not part of it.
 fn blank_to_null(column: &Column) -> Result<Column, NodeError> {
-    let labels: StringChunked = column
-        .str()?
-        .iter()
-        .map(|label| label.map(str::trim).filter(|label| !label.is_empty()))
-        .collect();
+    let labels = column.str()?;
+    let is_bare = |label: &str| !label.is_empty() && label.trim().len() == label.len();
+    if labels.iter().flatten().all(is_bare) {
+        return Ok(column.clone());
+    }
+    let labels: StringChunked =
+        labels.iter().map(|label| label.map(str::trim).filter(|label| !label.is_empty())).collect();
     Ok(labels.with_name(column.name().clone()).into_series().into_column())
 }
 

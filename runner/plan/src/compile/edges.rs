@@ -89,13 +89,14 @@ pub(super) fn resolve(
     }
 }
 
+/// A step as it is before it is checked, which gives it its parameters.
 pub(super) fn step_of(id: StepId, draft: &Draft) -> Step {
     Step {
         id,
         name: draft.name.text.clone(),
         kind: draft.signature.name(),
         kind_version: draft.signature.version(),
-        params: draft.params.clone(),
+        params: Value::Null,
         key_params: Value::Null,
         inputs: Vec::new(),
         outputs: Vec::new(),
