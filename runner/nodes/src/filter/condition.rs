@@ -12,9 +12,17 @@ use crate::soundness;
 
 /// Parses an expression; `pointer` is its place among the node's parameters.
 pub(super) fn parse(condition: &str, pointer: &str) -> Result<Expr, Finding> {
-    sql_expr(condition).map_err(|error| {
+    let expression = sql_expr(condition).map_err(|error| {
         Finding::param(pointer, format!("not a SQL expression: {}", first_line(&error)))
-    })
+    })?;
+    // polars drops the `over` of functions that it has no window for, such as `corr`.
+    let windows = expression.into_iter().filter(|part| matches!(part, Expr::Over { .. })).count();
+    if windows < windows_written(condition) {
+        let message = "a function here looks at all records whatever its `over (...)` says";
+        let hint = "functions of one column take `over`; those of two, such as `corr`, do not";
+        return Err(Finding::param(pointer, message.to_owned()).with_hint(hint));
+    }
+    Ok(expression)
 }
 
 /// [`check`], unless the same one came out well before: typing costs more than all else in a plan.
@@ -79,21 +87,27 @@ fn first_line(error: &PolarsError) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-/// Splits an expression at its top-level `and`s, if the parts are expressions of their own.
-pub(super) fn conjuncts(condition: &str) -> Vec<String> {
-    let mut parts = Vec::new();
-    let mut start = 0;
-    let mut depth = 0i32;
+/// A piece of an expression that is in no quotes.
+#[derive(Clone, Copy, PartialEq)]
+enum Token<'a> {
+    Word(&'a str),
+    Mark(char),
+}
+
+impl Token<'_> {
+    fn is_word(self, word: &str) -> bool {
+        matches!(self, Token::Word(own) if own.eq_ignore_ascii_case(word))
+    }
+}
+
+/// Words and marks outside of quotes, each with where it begins.
+fn tokens(condition: &str) -> Vec<(usize, Token<'_>)> {
+    let mut tokens = Vec::new();
     let mut quote: Option<char> = None;
-    // `x between a and b` holds an `and` that joins nothing.
-    let mut between = false;
     let mut word_start: Option<usize> = None;
-    let end = condition.len();
-    for (at, c) in condition.char_indices().chain([(end, ' ')]) {
+    for (at, c) in condition.char_indices().chain([(condition.len(), ' ')]) {
         if let Some(open) = quote {
-            if c == open {
-                quote = None;
-            }
+            quote = quote.filter(|_| c != open);
             continue;
         }
         if c.is_alphanumeric() || c == '_' {
@@ -101,22 +115,44 @@ pub(super) fn conjuncts(condition: &str) -> Vec<String> {
             continue;
         }
         if let Some(from) = word_start.take() {
-            let word = &condition[from..at];
-            if depth == 0 && word.eq_ignore_ascii_case("between") {
-                between = true;
-            } else if depth == 0 && word.eq_ignore_ascii_case("and") {
-                if between {
-                    between = false;
-                } else {
-                    parts.push(condition[start..from].trim().to_owned());
-                    start = at;
-                }
-            }
+            tokens.push((from, Token::Word(&condition[from..at])));
         }
         match c {
             '\'' | '"' | '`' => quote = Some(c),
-            '(' => depth += 1,
-            ')' => depth -= 1,
+            _ if c.is_whitespace() => {}
+            _ => tokens.push((at, Token::Mark(c))),
+        }
+    }
+    tokens
+}
+
+/// How often `over (...)` is written with something in it.
+fn windows_written(condition: &str) -> usize {
+    let tokens: Vec<Token<'_>> = tokens(condition).into_iter().map(|(_, token)| token).collect();
+    let is_window = |three: &&[Token<'_>]| {
+        three[0].is_word("over") && three[1] == Token::Mark('(') && three[2] != Token::Mark(')')
+    };
+    tokens.windows(3).filter(is_window).count()
+}
+
+/// Splits an expression at its top-level `and`s, if the parts are expressions of their own.
+pub(super) fn conjuncts(condition: &str) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    let mut depth = 0i32;
+    // `x between a and b` holds an `and` that joins nothing.
+    let mut between = false;
+    for (at, token) in tokens(condition) {
+        match token {
+            Token::Mark('(') => depth += 1,
+            Token::Mark(')') => depth -= 1,
+            _ if depth != 0 => {}
+            _ if token.is_word("between") => between = true,
+            _ if token.is_word("and") && between => between = false,
+            _ if token.is_word("and") => {
+                parts.push(condition[start..at].trim().to_owned());
+                start = at + "and".len();
+            }
             _ => {}
         }
     }
@@ -212,6 +248,20 @@ mod tests {
         assert_eq!(check("score > 0.5 and label != 'x'"), Ok(()));
         assert!(check("scores > 0.5").unwrap_err().contains("did you mean `score`"));
         assert!(check("score + 1").unwrap_err().contains("true or false"));
+        let corr = check("corr(score, score) over (partition by label) > 0.5").unwrap_err();
+        assert!(corr.contains("whatever its `over (...)` says"), "{corr}");
+        for sound in [
+            "corr(score, score) > 0.5",
+            "sum(score) over (partition by label) > avg(score) over ()",
+            "count(*) over (partition by label) > 1 and label != 'over (x'",
+            "row_number() over (partition by label order by score desc) <= 3",
+            "lag(score) over (partition by label order by score) < score",
+            "first_value(score) over (partition by label order by score) = score",
+            "median(score) over (partition by label) > stddev(score) over (partition by label)",
+            "abs(max(score) over (partition by label, score)) > 1",
+        ] {
+            assert_eq!(check(sound), Ok(()), "{sound}");
+        }
         assert!(check("score >").unwrap_err().contains("not a SQL expression"));
         assert!(check("label > 3 and score > 'a'").is_err());
     }
