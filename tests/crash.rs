@@ -305,7 +305,7 @@ fn damaged_side_files_only_cost_their_explanations() {
 fn check_no_cache(outcome: Outcome) {
     let outcome = outcome.code(3);
     assert!(outcome.stdout.is_empty(), "{}", outcome.stdout);
-    outcome.says(&["error: cache at `", "cannot write to `objects-v1`", "hint: free some space"]);
+    outcome.says(&["error: cache at `", "cannot write to `objects-v1`", "hint: choose a folder"]);
 }
 
 #[test]

@@ -104,25 +104,29 @@ fn check_visible(sandbox: &Sandbox, allowed: &[&State], nth: u64) {
 }
 
 /// Tries every point of a run that starts from `before`; gives how many there are.
-fn try_all(before: &Sandbox, old: &State, args: &[&str]) -> u64 {
-    let run = [&["run", "--jobs", "1"], args].concat();
+fn try_all(before: &Sandbox, old: &State) -> u64 {
+    try_each(1, before, old, &["run", "--jobs", "1"])
+}
+
+/// Tries every `step`-th point of a command; gives the last that there is.
+fn try_each(step: u64, before: &Sandbox, old: &State, run: &[&str]) -> u64 {
     let untroubled = Sandbox::copy_of(before);
-    untroubled.relabel(&run).ok();
+    untroubled.relabel(run).ok();
     let wanted = state(&untroubled);
-    let mut nth = 0;
+    let mut nth = 1;
     loop {
-        nth += 1;
         let sandbox = Sandbox::copy_of(before);
-        if !kill_at(&sandbox, nth, &run) {
-            return nth - 1;
+        if !kill_at(&sandbox, nth, run) {
+            return nth - step;
         }
         check_visible(&sandbox, &[old, &wanted], nth);
         if nth % 16 == 0 {
             sandbox.relabel(&["runs", "show"]).ok();
         }
-        sandbox.relabel(&run).ok();
+        sandbox.relabel(run).ok();
         assert_eq!(state(&sandbox), wanted, "after a kill at point {nth}");
         assert_eq!(left_behind(&sandbox), [""; 0], "after a kill at point {nth}");
+        nth += step;
     }
 }
 
@@ -141,7 +145,7 @@ fn nothing() -> State {
 
 #[test]
 fn killed_anywhere_in_a_first_run() {
-    let points = try_all(&small(), &nothing(), &[]);
+    let points = try_all(&small(), &nothing());
     assert!(points >= 200, "{points} points");
 }
 
@@ -151,8 +155,17 @@ fn killed_anywhere_in_a_rerun_that_replaces_queue_and_export() {
     sandbox.run(&[]);
     let old = state(&sandbox);
     sandbox.edit("records.csv", "r0006,", "r0006,another ");
-    let points = try_all(&sandbox, &old, &[]);
+    let points = try_all(&sandbox, &old);
     assert!(points >= 120, "{points} points");
+}
+
+/// Units that run beside each other come to their points in any order; what is whole is whole.
+#[test]
+fn killed_while_several_units_run() {
+    let linear = "nodes.oof.classifier.plugin=linear";
+    let run = ["run", "--jobs", "3", "--set", linear];
+    let points = try_each(4, &small(), &nothing(), &run);
+    assert!(points >= 200, "{points} points");
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! Errors of commands: a message, hints, an exit code. Library errors are turned into these here.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use engine::{EngineError, HistoryError, NodeError};
+use engine::{CacheError, EngineError, HistoryError, NodeError};
 use plan::{PipelineSource, PlanErrors, Problem, SourceName, Span};
 use review_store::StoreError;
 
@@ -131,9 +132,15 @@ pub fn exit_of(error: &NodeError) -> Exit {
 impl From<EngineError> for CliError {
     fn from(error: EngineError) -> CliError {
         match &error {
-            EngineError::Cache(_) | EngineError::History(HistoryError::Io { .. }) => {
-                CliError::new(Exit::Internal, error.to_string())
-                    .with_hint("free some space or choose another folder with `--cache-dir`")
+            EngineError::Cache(CacheError { source, .. })
+            | EngineError::History(HistoryError::Io { source, .. }) => {
+                let hint = match source.kind() {
+                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+                        "free some space or choose another folder with `--cache-dir`"
+                    }
+                    _ => "choose a folder that can be written to with `--cache-dir`",
+                };
+                CliError::new(Exit::Internal, error.to_string()).with_hint(hint)
             }
             EngineError::Node { source, .. } => {
                 let exit = match exit_of(source) {
