@@ -47,7 +47,7 @@ fn a_change_is_shown_with_both_values() {
     last     [DIGEST]
 
     fact                      state    value
-    kind                      same     kfold 1
+    kind                      same     kfold 2
     unit                      same     whole
     param:k                   changed  5 -> 4
     param:seed                same     42

@@ -5,13 +5,12 @@
 //! order of rows, each class is spread evenly, and a new record moves only the few records at the
 //! edges of the stretches.
 //!
-//! Records of one group stay together. A group stands in the order at the smallest hash of its
-//! records, takes as much room as it has records, counts for the class most of them have, and goes
-//! to the stretch its middle falls into. So no class is off its even share in a fold by more than
-//! its largest group, and a group moves only when it stands at an edge, or a new record of its own
-//! has a smaller hash than all it had.
+//! Records of one group stay together. A group stands in the order at the hash of the value that its
+//! records share, the smallest of several, takes as much room as it has records, counts for the class
+//! most of them have, and goes to the stretch its middle falls into. So no class is off its even share
+//! in a fold by more than its largest group, and a group moves only when it stands at an edge, when
+//! its records change the class that most of them have, or when it is joined with another.
 
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
@@ -85,7 +84,7 @@ impl Kind for Kfold {
     type Params = Params;
 
     const NAME: &'static str = "kfold";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
     const SUMMARY: &'static str = "Adds fold_id: a seeded, stratified, grouped split into k folds.";
 
     fn input_ports() -> Vec<InputPort> {
@@ -141,10 +140,9 @@ struct KfoldNode {
 
 /// Records that stay together: one, or those of a group.
 struct Together {
-    /// The first bytes of the smallest hash of their ids, which nearly always tell two apart; and
-    /// the row that has it.
+    /// The first bytes of the smallest hash of what they share, of its id for a record alone; they
+    /// nearly always tell two apart.
     order: u64,
-    lowest: u32,
     /// Where their rows are among those of all groups.
     rows: Range<u32>,
     class: u32,
@@ -155,6 +153,10 @@ impl Together {
         self.rows.len()
     }
 }
+
+/// Every row with the first row of its group, group by group; and where each row stands in the draw
+/// by the values of its groups, `None` for a row without any.
+type Grouped = (Vec<(u32, u32)>, Vec<Option<u64>>);
 
 /// A million records are put together in little memory.
 struct Split<'a> {
@@ -201,26 +203,28 @@ impl Node for KfoldNode {
 }
 
 impl KfoldNode {
-    /// Every row with the first row of its group, group by group.
-    fn groups(&self, frame: &DataFrame) -> Result<Vec<(u32, u32)>, NodeError> {
+    fn groups(&self, frame: &DataFrame, draw: &mut Draw) -> Result<Grouped, NodeError> {
         let mut groups = Groups::new(frame.height());
+        let mut orders: Vec<Option<u64>> = vec![None; frame.height()];
         for (_, name) in self.params.group.iter().flat_map(GroupColumns::names) {
             let column = frame
                 .column(name)
                 .map_err(|_| NodeError::input(format!("column `{name}` is missing")))?
                 .cast(&DataType::String)?;
-            let mut first: HashMap<&str, usize> = HashMap::new();
+            let mut first: HashMap<&str, (usize, u64)> = HashMap::new();
             for (row, value) in column.str()?.iter().enumerate() {
                 // No value is no group.
-                if let Some(value) = value {
-                    groups.join(*first.entry(value).or_insert(row), row);
-                }
+                let Some(value) = value else { continue };
+                let place = || (row, start(&draw.place(value)));
+                let (first, order) = *first.entry(value).or_insert_with(place);
+                groups.join(first, row);
+                orders[row] = Some(orders[row].map_or(order, |other| other.min(order)));
             }
         }
         let with_root = |row: usize| (groups.root(row) as u32, row as u32);
         let mut rows: Vec<(u32, u32)> = (0..frame.height()).map(with_root).collect();
         rows.sort_unstable();
-        Ok(rows)
+        Ok((rows, orders))
     }
 
     /// The records by what must stay together, each row once.
@@ -231,26 +235,27 @@ impl KfoldNode {
         labels: &'a StringChunked,
     ) -> Result<Split<'a>, NodeError> {
         let mut draw = Draw::new(&self.params.seed.to_le_bytes());
-        let groups = self.groups(frame)?;
+        let (groups, orders) = self.groups(frame, &mut draw)?;
+        let own = ids
+            .iter()
+            .zip(orders)
+            .map(|(id, order)| order.unwrap_or_else(|| start(&draw.place(id.unwrap_or_default()))));
+        let orders: Vec<u64> = own.collect();
         let (class_of, classes) = match self.params.stratify {
             true => numbered(labels),
             false => (vec![0; frame.height()], vec![""]),
         };
-        let orders: Vec<u64> =
-            ids.iter().map(|id| start(&draw.place(id.unwrap_or_default()))).collect();
-        let split = Split { ids, draw, groups, classes, all: Vec::new() };
         let mut all = Vec::with_capacity(frame.height());
         let mut end = 0;
-        for rows in split.groups.chunk_by(|a, b| a.0 == b.0) {
-            let rows_of_it = rows.iter().map(|(_, row)| *row);
-            let lowest = rows_of_it.min_by(|a, b| split.compare(&orders, *a, *b));
-            let lowest = lowest.expect("a group has a row");
-            let class = most_frequent(&class_of, &split.classes, rows);
+        for rows in groups.chunk_by(|a, b| a.0 == b.0) {
+            let order = rows.iter().map(|(_, row)| orders[*row as usize]).min();
+            let order = order.expect("a group has a row");
+            let class = most_frequent(&class_of, &classes, rows);
             let from = end;
             end += rows.len() as u32;
-            all.push(Together { order: orders[lowest as usize], lowest, rows: from..end, class });
+            all.push(Together { order, rows: from..end, class });
         }
-        Ok(Split { all, ..split })
+        Ok(Split { ids, draw, groups, classes, all })
     }
 
     fn warn_of_rare(&self, labels: &StringChunked, folds: &[u32], outputs: &mut Outputs) {
@@ -277,15 +282,16 @@ impl KfoldNode {
 }
 
 impl Split<'_> {
-    /// The whole hash of a row's id, where its first bytes do not tell.
-    fn place(&self, row: u32) -> (Digest, u32) {
-        (self.draw.clone().place(self.ids.get(row as usize).unwrap_or_default()), row)
+    /// Tells those apart that stand at one place in the draw: the smallest hash of their ids.
+    fn tie(&self, n: u32) -> Option<Digest> {
+        let mut draw = self.draw.clone();
+        let ids = self.rows(n).map(|row| self.ids.get(row as usize).unwrap_or_default());
+        ids.map(|id| draw.place(id)).min()
     }
 
-    /// The order of two rows in the draw.
-    fn compare(&self, orders: &[u64], a: u32, b: u32) -> Ordering {
-        let quick = orders[a as usize].cmp(&orders[b as usize]);
-        quick.then_with(|| self.place(a).cmp(&self.place(b)))
+    fn rows(&self, n: u32) -> impl Iterator<Item = u32> {
+        let Range { start, end } = self.all[n as usize].rows;
+        self.groups[start as usize..end as usize].iter().map(|(_, row)| *row)
     }
 
     /// The fold of each record.
@@ -299,9 +305,9 @@ impl Split<'_> {
         let mut by_fold: Vec<Vec<u32>> = vec![Vec::new(); k];
         for class in by_name {
             let mut members = std::mem::take(&mut classes[class]);
-            let place = |n: u32| self.place(self.all[n as usize].lowest);
-            members
-                .sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| place(a.1).cmp(&place(b.1))));
+            members.sort_unstable_by(|a, b| {
+                a.0.cmp(&b.0).then_with(|| self.tie(a.1).cmp(&self.tie(b.1)))
+            });
             // A start of its own for each class, or fold 0 would get every odd one out.
             let start = self.draw.clone().place(self.classes[class]).as_bytes()[0] as usize;
             let sizes = members.iter().map(|(_, n)| self.all[*n as usize].len());
@@ -317,10 +323,7 @@ impl Split<'_> {
         let mut folds = vec![0u32; self.groups.len()];
         for (fold, members) in (0..).zip(&by_fold) {
             for n in members {
-                let Range { start, end } = self.all[*n as usize].rows;
-                for (_, row) in &self.groups[start as usize..end as usize] {
-                    folds[*row as usize] = fold;
-                }
+                self.rows(*n).for_each(|row| folds[row as usize] = fold);
             }
         }
         folds
@@ -334,7 +337,7 @@ impl Split<'_> {
             let from = fullest.unwrap_or(empty);
             let size_and_place = |n: u32| {
                 let together = &self.all[n as usize];
-                (together.len(), self.place(together.lowest))
+                (together.len(), together.order, self.tie(n))
             };
             let members = by_fold[from].iter().enumerate();
             let smallest = members.min_by_key(|(_, n)| size_and_place(**n)).map(|(at, _)| at);

@@ -89,6 +89,18 @@ fn a_few_more_records_move_few_others() {
 }
 
 #[test]
+fn records_that_join_a_group_move_few_others() {
+    // One record in a hundred is new, and in a group that was there before.
+    let is_new = |n: &usize| n % 100 == 50;
+    let old: Vec<usize> = (4..20_000).filter(|n| !is_new(n)).collect();
+    let before = split(&records(old.iter().copied()), 5, by("thread"));
+    let after = split(&records(4..20_000), 5, by("thread"));
+    let pairs = old.iter().zip(&before);
+    let moved = pairs.filter(|(n, fold)| after[**n - 4] != **fold).count();
+    assert!(moved * 50 < before.len(), "{moved} of {} moved", before.len());
+}
+
+#[test]
 fn no_order_of_rows_changes_a_fold() {
     let (forwards, backwards) = (records(4..2000), records((4..2000).rev()));
     let mut other = split(&backwards, 5, by("thread"));
