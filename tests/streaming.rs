@@ -16,7 +16,7 @@ nodes:
   issues: {kind: issues, input: oof, filter_by: prune_by_noise_rate}
 ";
 const LABELS: [&str; 8] = ["alpha", "bravo", "delta", "hotel", "kilo", "lima", "oscar", "tango"];
-/// With eight columns of probabilities, more than the 4 MB from which on columns are kept apart.
+/// With eight columns of probabilities, more than the 1 MB from which on columns are kept apart.
 const ROWS: usize = 110_000;
 
 /// Texts of a word of their label; one label in eleven is drawn anew.

@@ -13,7 +13,7 @@ use super::floats::FloatColumn;
 use super::{FrameError, digest_of_columns, logical_digest, read_frame_file, write_frame};
 
 /// Bytes in memory from which on a frame is kept in parts.
-const LARGE: usize = 4 << 20;
+const LARGE: usize = 1 << 20;
 
 /// Why a frame cannot be had from the cache.
 #[derive(Debug, thiserror::Error)]
