@@ -44,6 +44,7 @@ mod run;
 mod runs;
 mod schema;
 mod show;
+mod sources;
 mod streaming;
 mod support;
 mod tidy;

@@ -15,7 +15,7 @@ pub(crate) mod bytes;
 pub(crate) mod table;
 mod text_rows;
 
-use bytes::{Format, matching_files, read_bytes};
+use bytes::{Format, matching_files};
 
 /// Names of the file's columns that become record_id, text and label.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -249,13 +249,8 @@ impl SourceNode {
         rejected: &mut Vec<BadRow>,
     ) -> Result<DataFrame, NodeError> {
         let format = Format::of(file, self.params.format)?;
-        let bytes = read_bytes(file)?;
         let name = shown(file, base_dir);
-        if bytes.is_empty() {
-            return Err(NodeError::input(format!("`{name}` is empty"))
-                .with_hint("a file with a header and at least one record is needed"));
-        }
-        let (table, bad) = table::read(&bytes, format, &name)?;
+        let (table, bad) = table::read_file(file, format, &name)?;
         if !bad.is_empty() && self.params.on_bad_row == OnBadRow::Fail {
             return Err(bad_rows_error(&name, &bad));
         }

@@ -1,12 +1,17 @@
 //! Files by name or glob, their format, and their bytes with compression undone.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use engine::NodeError;
+use flate2::read::MultiGzDecoder;
 use globset::GlobBuilder;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+/// Bytes of a file that are read at once.
+const STREAM_BYTES: usize = 1 << 18;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -106,13 +111,53 @@ fn compression(start: &[u8]) -> Compression {
 }
 
 /// The file itself, if it is not compressed: a footer can be read without the rest.
-pub(crate) fn plain_file(file: &Path) -> Result<Option<std::fs::File>, NodeError> {
+pub(crate) fn plain_file(file: &Path) -> Result<Option<File>, NodeError> {
     let fail = |error| NodeError::io(format!("cannot read `{}`: {error}", file.display()));
-    let mut open = std::fs::File::open(file).map_err(fail)?;
+    let mut open = File::open(file).map_err(fail)?;
     let mut start = [0; 4];
     let read = open.read(&mut start).map_err(fail)?;
     std::io::Seek::rewind(&mut open).map_err(fail)?;
     Ok((compression(&start[..read]) == Compression::None).then_some(open))
+}
+
+/// A file as it is read, decompressed on the way.
+pub(crate) struct Stream {
+    pub reader: Box<dyn BufRead>,
+    /// Bytes in all, where that can be known.
+    pub length: Option<u64>,
+}
+
+impl Stream {
+    pub fn open(file: &Path) -> Result<Stream, NodeError> {
+        let fail = |error| NodeError::io(format!("cannot read `{}`: {error}", file.display()));
+        let plain = File::open(file).map_err(fail)?;
+        let size = plain.metadata().map_err(fail)?.len();
+        let mut plain = BufReader::with_capacity(STREAM_BYTES, plain);
+        let mut length = None;
+        let reader: Box<dyn BufRead> = match compression(plain.fill_buf().map_err(fail)?) {
+            Compression::None => {
+                length = Some(size);
+                Box::new(plain)
+            }
+            Compression::Gzip => {
+                Box::new(BufReader::with_capacity(STREAM_BYTES, MultiGzDecoder::new(plain)))
+            }
+            Compression::Zstd => {
+                let decoder = zstd::Decoder::with_buffer(plain);
+                let decoder = decoder.map_err(|error| not_decompressed(file, &error))?;
+                Box::new(BufReader::with_capacity(STREAM_BYTES, decoder))
+            }
+        };
+        Ok(Stream { reader, length })
+    }
+}
+
+/// What it means that reading a file failed; `length` is that of its stream.
+pub(crate) fn failed(file: &Path, length: Option<u64>, error: &std::io::Error) -> NodeError {
+    match length {
+        None => not_decompressed(file, error),
+        Some(_) => NodeError::io(format!("cannot read `{}`: {error}", file.display())),
+    }
 }
 
 /// All bytes of a file, decompressed.
@@ -125,7 +170,7 @@ pub(crate) fn read_bytes(file: &Path) -> Result<Vec<u8>, NodeError> {
 /// The first bytes of a file, decompressed: enough for a header.
 pub(crate) fn read_start(file: &Path, most: u64) -> Result<Vec<u8>, NodeError> {
     let mut raw = Vec::new();
-    std::fs::File::open(file)
+    File::open(file)
         .and_then(|file| file.take(most).read_to_end(&mut raw))
         .map_err(|error| NodeError::io(format!("cannot read `{}`: {error}", file.display())))?;
     decompress(raw, most, file)
@@ -135,9 +180,7 @@ fn decompress(raw: Vec<u8>, most: u64, file: &Path) -> Result<Vec<u8>, NodeError
     let mut bytes = Vec::new();
     let result = match compression(&raw) {
         Compression::None => return Ok(raw),
-        Compression::Gzip => {
-            flate2::read::MultiGzDecoder::new(&raw[..]).take(most).read_to_end(&mut bytes)
-        }
+        Compression::Gzip => MultiGzDecoder::new(&raw[..]).take(most).read_to_end(&mut bytes),
         Compression::Zstd => match zstd::Decoder::with_buffer(&raw[..]) {
             Ok(decoder) => decoder.take(most).read_to_end(&mut bytes),
             Err(error) => Err(error),
@@ -146,10 +189,12 @@ fn decompress(raw: Vec<u8>, most: u64, file: &Path) -> Result<Vec<u8>, NodeError
     match result {
         // A start cut off in the middle of a block is what was asked for.
         Err(_) if most < u64::MAX && !bytes.is_empty() => Ok(bytes),
-        Err(error) => {
-            let message = format!("cannot decompress `{}`: {error}", file.display());
-            Err(NodeError::input(message).with_hint("the file may be cut short; fetch it again"))
-        }
+        Err(error) => Err(not_decompressed(file, &error)),
         Ok(_) => Ok(bytes),
     }
+}
+
+fn not_decompressed(file: &Path, error: &std::io::Error) -> NodeError {
+    NodeError::input(format!("cannot decompress `{}`: {error}", file.display()))
+        .with_hint("the file may be cut short; fetch it again")
 }

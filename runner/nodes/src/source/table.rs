@@ -13,7 +13,7 @@ use polars_io::mmap::MmapBytesReader;
 use polars_io::parquet::read::ParquetReader;
 
 use super::bytes::{Format, plain_file, read_bytes, read_start};
-use super::text_rows::{read_delimited, read_jsonl};
+use super::text_rows::{empty, read_delimited, read_delimited_file, read_jsonl};
 use super::{BadRow, ColumnNames, ExtraType};
 use crate::columns::{column_type, data_type};
 
@@ -56,6 +56,19 @@ pub(crate) fn peek(
 }
 
 /// All rows of a file; rows that cannot be read are apart.
+pub(super) fn read_file(
+    file: &Path,
+    format: Format,
+    name: &str,
+) -> Result<(DataFrame, Vec<BadRow>), NodeError> {
+    if matches!(format, Format::Csv | Format::Tsv) {
+        return read_delimited_file(file, delimiter(format), name);
+    }
+    let bytes = read_bytes(file)?;
+    if bytes.is_empty() { Err(empty(name)) } else { read(&bytes, format, name) }
+}
+
+/// All rows of a file's bytes.
 pub(crate) fn read(
     bytes: &[u8],
     format: Format,

@@ -1,6 +1,8 @@
 //! CSV, TSV and JSON lines: row by row, with the line number of every row that cannot be read.
 
 use std::collections::HashMap;
+use std::io::{BufRead, Read};
+use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 use engine::NodeError;
@@ -8,26 +10,36 @@ use polars::prelude::*;
 use serde_json::Value;
 
 use super::BadRow;
+use super::bytes::{Stream, failed};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Longest piece of a bad row that is kept to show.
 const RAW_CHARS: usize = 500;
+/// Rows that memory is taken for before they are read.
+const MOST_EXPECTED: usize = 10_000_000;
 
-fn reader(bytes: &[u8], delimiter: u8) -> csv::Reader<&[u8]> {
-    let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
+fn rows_of<R: Read>(reader: R, delimiter: u8) -> csv::Reader<R> {
     // Flexible, so that a row of the wrong length is ours to report and not the end of reading.
-    ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bytes)
+    ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(reader)
 }
 
-/// The names in the first row.
+/// The names in the first row of a file, given its first bytes.
 pub(super) fn header(bytes: &[u8], delimiter: u8, file: &str) -> Result<Vec<String>, NodeError> {
-    if bytes.is_empty() {
-        return Err(NodeError::input(format!("`{file}` is empty"))
-            .with_hint("a file with a header and at least one record is needed"));
+    let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
+    let unreadable = |error: &csv::Error| unreadable(file, error);
+    names(&mut rows_of(bytes, delimiter), file, &unreadable)
+}
+
+fn names<R: Read>(
+    rows: &mut csv::Reader<R>,
+    file: &str,
+    unreadable: &dyn Fn(&csv::Error) -> NodeError,
+) -> Result<Vec<String>, NodeError> {
+    let header = rows.byte_headers().map_err(|error| unreadable(&error))?;
+    if header.is_empty() {
+        return Err(empty(file));
     }
-    let mut reader = reader(bytes, delimiter);
-    let header = reader.byte_headers().map_err(|error| unreadable(file, &error))?;
     let mut names: Vec<String> = Vec::with_capacity(header.len());
     for (n, field) in header.iter().enumerate() {
         let name = std::str::from_utf8(field)
@@ -45,8 +57,34 @@ pub(super) fn header(bytes: &[u8], delimiter: u8, file: &str) -> Result<Vec<Stri
     Ok(names)
 }
 
+pub(super) fn empty(file: &str) -> NodeError {
+    NodeError::input(format!("`{file}` is empty"))
+        .with_hint("a file with a header and at least one record is needed")
+}
+
 fn unreadable(file: &str, error: &csv::Error) -> NodeError {
     NodeError::input(format!("`{file}` cannot be read: {error}"))
+}
+
+/// Reads a file row by row, with a piece of it in memory beside its rows.
+pub(super) fn read_delimited_file(
+    path: &Path,
+    delimiter: u8,
+    file: &str,
+) -> Result<(DataFrame, Vec<BadRow>), NodeError> {
+    let Stream { mut reader, length } = Stream::open(path)?;
+    let start = reader.fill_buf().map_err(|error| failed(path, length, &error))?;
+    let (read, lines) = (start.len(), start.iter().filter(|byte| **byte == b'\n').count());
+    let all = |length: u64| (length as f64 / read.max(1) as f64 * (lines + 1) as f64) as usize;
+    let rows = length.map(all);
+    if start.starts_with(BOM) {
+        reader.consume(BOM.len());
+    }
+    let unreadable = |error: &csv::Error| match error.kind() {
+        csv::ErrorKind::Io(error) => failed(path, length, error),
+        _ => unreadable(file, error),
+    };
+    read_rows(&mut rows_of(reader, delimiter), delimiter, file, rows, &unreadable)
 }
 
 pub(super) fn read_delimited(
@@ -54,13 +92,26 @@ pub(super) fn read_delimited(
     delimiter: u8,
     file: &str,
 ) -> Result<(DataFrame, Vec<BadRow>), NodeError> {
-    let names = header(bytes, delimiter, file)?;
-    let mut reader = reader(bytes, delimiter);
+    let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
+    let unreadable = |error: &csv::Error| unreadable(file, error);
+    read_rows(&mut rows_of(bytes, delimiter), delimiter, file, None, &unreadable)
+}
+
+/// `expected` is about how many rows there are: memory that grows is taken several times.
+fn read_rows<R: Read>(
+    rows: &mut csv::Reader<R>,
+    delimiter: u8,
+    file: &str,
+    expected: Option<usize>,
+    unreadable: &dyn Fn(&csv::Error) -> NodeError,
+) -> Result<(DataFrame, Vec<BadRow>), NodeError> {
+    let names = names(rows, file, unreadable)?;
+    let room = expected.unwrap_or_default().clamp(1 << 10, MOST_EXPECTED);
     let mut builders: Vec<StringChunkedBuilder> =
-        names.iter().map(|name| StringChunkedBuilder::new(name.as_str().into(), 1024)).collect();
+        names.iter().map(|name| StringChunkedBuilder::new(name.as_str().into(), room)).collect();
     let mut bad = Vec::new();
     let mut record = ByteRecord::new();
-    while reader.read_byte_record(&mut record).map_err(|error| unreadable(file, &error))? {
+    while rows.read_byte_record(&mut record).map_err(|error| unreadable(&error))? {
         let line = record.position().map_or(0, csv::Position::line);
         match problem(&record, names.len()) {
             None => {
@@ -107,9 +158,7 @@ fn raw(record: &ByteRecord, delimiter: u8) -> String {
 pub(super) fn first_keys(bytes: &[u8], file: &str) -> Result<Vec<String>, NodeError> {
     let text = bytes.strip_prefix(BOM).unwrap_or(bytes);
     let line = text.split(|byte| *byte == b'\n').find(|line| !line.trim_ascii().is_empty());
-    let Some(line) = line else {
-        return Err(NodeError::input(format!("`{file}` is empty")));
-    };
+    let line = line.ok_or_else(|| empty(file))?;
     match serde_json::from_slice::<Value>(line) {
         Ok(Value::Object(map)) => Ok(map.keys().cloned().collect()),
         // Left to the run, which says which line; a quarantine may be wanted.
