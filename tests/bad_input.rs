@@ -272,6 +272,15 @@ fn usage_errors_are_2() {
 }
 
 #[test]
+fn no_pipeline_is_told_with_one_that_is_there() {
+    let sandbox = Sandbox::audit();
+    std::fs::rename(sandbox.path("relabel.yaml"), sandbox.path("mine.yaml")).unwrap();
+    // A taxonomy lies beside it, which is no pipeline.
+    sandbox.relabel(&["plan"]).code(2).says(&["no pipeline", "such as `mine.yaml`"]);
+    Sandbox::empty().relabel(&["plan"]).code(2).says(&["no pipeline", "try `relabel demo`"]);
+}
+
+#[test]
 fn unknown_names_in_a_pipeline() {
     let outcome = check_with("kind: kfold", "kind: kfolds");
     assert_snapshot!(outcome.err(), @r"

@@ -207,17 +207,20 @@ fn default_pipeline() -> Result<PathBuf, CliError> {
     if plain.exists() {
         return Ok(plain);
     }
-    let entries = std::fs::read_dir("pipelines").into_iter().flatten().flatten();
-    let mut found: Vec<PathBuf> = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == "yaml" || e == "yml"))
-        .collect();
-    found.sort();
+    let found = yaml_files("pipelines");
     match found.as_slice() {
         [one] => Ok(one.clone()),
         [] => {
-            Err(CliError::usage("no pipeline: neither relabel.yaml nor pipelines/*.yaml is here")
-                .with_hint("name a file, or try `relabel demo`"))
+            let error =
+                CliError::usage("no pipeline: neither relabel.yaml nor pipelines/*.yaml is here");
+            let is_pipeline = |path: &PathBuf| {
+                std::fs::read_to_string(path)
+                    .is_ok_and(|text| text.lines().any(|line| line.starts_with("nodes:")))
+            };
+            Err(error.with_hint(match yaml_files(".").into_iter().find(is_pipeline) {
+                Some(path) => format!("name a file, such as `{}`", path.display()),
+                None => "name a file, or try `relabel demo`".to_owned(),
+            }))
         }
         more => {
             let names: Vec<String> = more.iter().map(|p| p.display().to_string()).collect();
@@ -225,6 +228,18 @@ fn default_pipeline() -> Result<PathBuf, CliError> {
                 .with_hint(format!("name one of: {}", names.join(", "))))
         }
     }
+}
+
+/// The YAML files in a folder, by name.
+fn yaml_files(folder: &str) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .map(|path| path.strip_prefix(".").map_or(path.clone(), Path::to_owned))
+        .filter(|path| path.extension().is_some_and(|e| e == "yaml" || e == "yml"))
+        .collect();
+    found.sort();
+    found
 }
 
 /// Files, environment and plugins, for the check.
