@@ -55,7 +55,7 @@ pub struct RunReport {
     pub summary: RunSummary,
     /// Failed units in the order they failed.
     pub failures: Vec<(crate::UnitName, NodeError)>,
-    /// Records of finished whole steps, by step name.
+    /// Records of finished whole steps, by step name; without their facts.
     pub records: HashMap<String, Arc<UnitRecord>>,
 }
 

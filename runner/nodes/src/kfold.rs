@@ -11,6 +11,7 @@
 //! in a fold by more than its largest group, and a group moves only when it stands at an edge, when
 //! its records change the class that most of them have, or when it is joined with another.
 
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
@@ -20,7 +21,7 @@ use polars::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::columns::{STRING, frame_port, strings};
+use crate::columns::{STRING, distinct, frame_port, strings};
 use crate::draw::Draw;
 use crate::groups::Groups;
 use crate::kind::{Kind, Making};
@@ -164,7 +165,7 @@ struct Split<'a> {
     draw: Draw,
     /// Each with the first row of its group.
     groups: Vec<(u32, u32)>,
-    /// Names of the classes, which have numbers elsewhere.
+    /// Names of the classes in order, which have numbers elsewhere.
     classes: Vec<&'a str>,
     all: Vec<Together>,
 }
@@ -250,7 +251,7 @@ impl KfoldNode {
         for rows in groups.chunk_by(|a, b| a.0 == b.0) {
             let order = rows.iter().map(|(_, row)| orders[*row as usize]).min();
             let order = order.expect("a group has a row");
-            let class = most_frequent(&class_of, &classes, rows);
+            let class = most_frequent(&class_of, rows);
             let from = end;
             end += rows.len() as u32;
             all.push(Together { order, rows: from..end, class });
@@ -289,6 +290,11 @@ impl Split<'_> {
         ids.map(|id| draw.place(id)).min()
     }
 
+    /// The order of two in the draw, each with the first bytes of its hash.
+    fn compare(&self, a: (u64, u32), b: (u64, u32)) -> Ordering {
+        a.0.cmp(&b.0).then_with(|| self.tie(a.1).cmp(&self.tie(b.1)))
+    }
+
     fn rows(&self, n: u32) -> impl Iterator<Item = u32> {
         let Range { start, end } = self.all[n as usize].rows;
         self.groups[start as usize..end as usize].iter().map(|(_, row)| *row)
@@ -300,16 +306,11 @@ impl Split<'_> {
         for (n, together) in (0..).zip(&self.all) {
             classes[together.class as usize].push((together.order, n));
         }
-        let mut by_name: Vec<usize> = (0..classes.len()).collect();
-        by_name.sort_unstable_by_key(|class| self.classes[*class]);
         let mut by_fold: Vec<Vec<u32>> = vec![Vec::new(); k];
-        for class in by_name {
-            let mut members = std::mem::take(&mut classes[class]);
-            members.sort_unstable_by(|a, b| {
-                a.0.cmp(&b.0).then_with(|| self.tie(a.1).cmp(&self.tie(b.1)))
-            });
+        for (class, mut members) in self.classes.iter().zip(classes) {
+            members.sort_unstable_by(|a, b| self.compare(*a, *b));
             // A start of its own for each class, or fold 0 would get every odd one out.
-            let start = self.draw.clone().place(self.classes[class]).as_bytes()[0] as usize;
+            let start = self.draw.clone().place(class).as_bytes()[0] as usize;
             let sizes = members.iter().map(|(_, n)| self.all[*n as usize].len());
             let count: usize = sizes.clone().sum();
             let mut before = 0;
@@ -335,12 +336,13 @@ impl Split<'_> {
             let fullest =
                 (0..by_fold.len()).max_by_key(|fold| (by_fold[*fold].len(), usize::MAX - fold));
             let from = fullest.unwrap_or(empty);
-            let size_and_place = |n: u32| {
-                let together = &self.all[n as usize];
-                (together.len(), together.order, self.tie(n))
+            let size = |n: u32| self.all[n as usize].len();
+            let place = |n: u32| (self.all[n as usize].order, n);
+            let smaller = |a: u32, b: u32| {
+                size(a).cmp(&size(b)).then_with(|| self.compare(place(a), place(b)))
             };
             let members = by_fold[from].iter().enumerate();
-            let smallest = members.min_by_key(|(_, n)| size_and_place(**n)).map(|(at, _)| at);
+            let smallest = members.min_by(|a, b| smaller(*a.1, *b.1)).map(|(at, _)| at);
             // There are at least as many groups as folds, so the fullest has two.
             let (true, Some(at)) = (by_fold[from].len() > 1, smallest) else { return };
             let moved = by_fold[from].remove(at);
@@ -354,31 +356,23 @@ fn start(hash: &Digest) -> u64 {
     u64::from_be_bytes(hash.as_bytes().first_chunk().copied().unwrap_or_default())
 }
 
-/// The number of each row's label, and the labels by their numbers.
+/// The number of each row's label, and the labels by their numbers, in order.
 fn numbered(labels: &StringChunked) -> (Vec<u32>, Vec<&str>) {
-    let mut numbers: HashMap<&str, u32> = HashMap::new();
-    let mut names = Vec::new();
-    let mut of_rows = Vec::with_capacity(labels.len());
-    for label in labels.iter().map(Option::unwrap_or_default) {
-        of_rows.push(*numbers.entry(label).or_insert_with(|| {
-            names.push(label);
-            names.len() as u32 - 1
-        }));
-    }
-    (of_rows, names)
+    let labels = || labels.iter().map(Option::unwrap_or_default);
+    let names = distinct(labels());
+    let numbers: PlHashMap<&str, u32> = names.iter().copied().zip(0..).collect();
+    (labels().map(|label| numbers[label]).collect(), names)
 }
 
-/// The class most of the rows have; the first by name of several.
-fn most_frequent(class_of: &[u32], names: &[&str], rows: &[(u32, u32)]) -> u32 {
+/// The class most of the rows have; the first of several.
+fn most_frequent(class_of: &[u32], rows: &[(u32, u32)]) -> u32 {
     let mut classes = rows.iter().map(|(_, row)| class_of[*row as usize]);
     if rows.len() == 1 {
         return classes.next().unwrap_or_default();
     }
-    let mut counts: HashMap<u32, usize> = HashMap::new();
+    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
     classes.for_each(|class| *counts.entry(class).or_default() += 1);
-    let name = |class: u32| names[class as usize];
-    let best =
-        counts.into_iter().max_by(|a, b| a.1.cmp(&b.1).then_with(|| name(b.0).cmp(name(a.0))));
+    let best = counts.into_iter().max_by_key(|(class, count)| (*count, Reverse(*class)));
     best.map_or(0, |(class, _)| class)
 }
 

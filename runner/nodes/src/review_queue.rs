@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::columns::{FLOAT, STRING, floats, frame_port, integers, string_column, strings};
 use crate::corrections::{store_error, store_facts};
+use crate::draw::Draw;
 use crate::kind::{Kind, Making};
 use crate::reasons::Table as Doubts;
 
@@ -359,7 +360,7 @@ impl<'a> Table<'a> {
     /// A place that follows from the record's id alone.
     fn place(&self, row: usize, origin: Origin) -> Place<'_> {
         let id = self.id(row);
-        let draw = engine::Digest::of(format!("place\n{id}").as_bytes());
+        let draw = Draw::new(b"place\n").place(id);
         let draw = u64::from_le_bytes(draw.as_bytes()[..8].try_into().expect("eight bytes"));
         Place { at: draw as usize, id, table: self, row, origin: Some(origin) }
     }

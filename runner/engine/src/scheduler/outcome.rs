@@ -93,6 +93,7 @@ impl Run<'_> {
             notes: notes_of(&record),
         };
         self.last.set(&unit.name.clone(), record.key, facts);
+        // Those of the judge are kept, which say where files lie now.
         record.facts = cache::Facts::new();
         self.saved_seconds += record.seconds;
         self.records[id.index()] = Some(Arc::new(record));

@@ -112,7 +112,7 @@ fn compression(start: &[u8]) -> Compression {
 
 /// The file itself, if it is not compressed: a footer can be read without the rest.
 pub(crate) fn plain_file(file: &Path) -> Result<Option<File>, NodeError> {
-    let fail = |error| NodeError::io(format!("cannot read `{}`: {error}", file.display()));
+    let fail = |error| not_read(file, &error);
     let mut open = File::open(file).map_err(fail)?;
     let mut start = [0; 4];
     let read = open.read(&mut start).map_err(fail)?;
@@ -129,7 +129,7 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub fn open(file: &Path) -> Result<Stream, NodeError> {
-        let fail = |error| NodeError::io(format!("cannot read `{}`: {error}", file.display()));
+        let fail = |error| not_read(file, &error);
         let plain = File::open(file).map_err(fail)?;
         let size = plain.metadata().map_err(fail)?.len();
         let mut plain = BufReader::with_capacity(STREAM_BYTES, plain);
@@ -156,42 +156,31 @@ impl Stream {
 pub(crate) fn failed(file: &Path, length: Option<u64>, error: &std::io::Error) -> NodeError {
     match length {
         None => not_decompressed(file, error),
-        Some(_) => NodeError::io(format!("cannot read `{}`: {error}", file.display())),
+        Some(_) => not_read(file, error),
     }
 }
 
 /// All bytes of a file, decompressed.
 pub(crate) fn read_bytes(file: &Path) -> Result<Vec<u8>, NodeError> {
-    let raw = std::fs::read(file)
-        .map_err(|error| NodeError::io(format!("cannot read `{}`: {error}", file.display())))?;
-    decompress(raw, u64::MAX, file)
+    let Stream { mut reader, length } = Stream::open(file)?;
+    let mut bytes = Vec::with_capacity(length.unwrap_or_default() as usize);
+    reader.read_to_end(&mut bytes).map_err(|error| failed(file, length, &error))?;
+    Ok(bytes)
 }
 
-/// The first bytes of a file, decompressed: enough for a header.
+/// The first bytes of a file, decompressed: enough for a header, also of a file that ends in the
+/// middle of a block.
 pub(crate) fn read_start(file: &Path, most: u64) -> Result<Vec<u8>, NodeError> {
-    let mut raw = Vec::new();
-    File::open(file)
-        .and_then(|file| file.take(most).read_to_end(&mut raw))
-        .map_err(|error| NodeError::io(format!("cannot read `{}`: {error}", file.display())))?;
-    decompress(raw, most, file)
+    let Stream { reader, length } = Stream::open(file)?;
+    let mut bytes = Vec::new();
+    match reader.take(most).read_to_end(&mut bytes) {
+        Err(error) if length.is_some() || bytes.is_empty() => Err(failed(file, length, &error)),
+        _ => Ok(bytes),
+    }
 }
 
-fn decompress(raw: Vec<u8>, most: u64, file: &Path) -> Result<Vec<u8>, NodeError> {
-    let mut bytes = Vec::new();
-    let result = match compression(&raw) {
-        Compression::None => return Ok(raw),
-        Compression::Gzip => MultiGzDecoder::new(&raw[..]).take(most).read_to_end(&mut bytes),
-        Compression::Zstd => match zstd::Decoder::with_buffer(&raw[..]) {
-            Ok(decoder) => decoder.take(most).read_to_end(&mut bytes),
-            Err(error) => Err(error),
-        },
-    };
-    match result {
-        // A start cut off in the middle of a block is what was asked for.
-        Err(_) if most < u64::MAX && !bytes.is_empty() => Ok(bytes),
-        Err(error) => Err(not_decompressed(file, &error)),
-        Ok(_) => Ok(bytes),
-    }
+fn not_read(file: &Path, error: &std::io::Error) -> NodeError {
+    NodeError::io(format!("cannot read `{}`: {error}", file.display()))
 }
 
 fn not_decompressed(file: &Path, error: &std::io::Error) -> NodeError {
