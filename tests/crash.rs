@@ -360,7 +360,7 @@ fn a_full_disk_is_told_and_what_is_done_is_kept() {
         let outcome = on_a_full_disk(&sandbox, kib, &["run"]);
         codes.push(outcome.code);
         if outcome.code != Some(0) {
-            outcome.code(3).says(&["error: ", "File too large", "hint: "]);
+            outcome.code(3).says(&["error: ", "File too large", "hint: free some space"]);
         }
         let objects = files_below(&sandbox.path(".relabel/objects-v1"));
         let half = objects

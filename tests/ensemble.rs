@@ -21,7 +21,7 @@ fn a_round_of_the_ensemble_ends_on_a_page() {
     for item in &queue {
         let reason = text(item, "reasons");
         assert!(reason.contains(" (its threshold is "), "{reason}");
-        assert!(reason.contains(" of 3 models predict `"), "{reason}");
+        assert!(reason.contains(" of 4 models predict `"), "{reason}");
     }
 
     assert!(sandbox.read("out/report.html").contains("all models predict one other label"));

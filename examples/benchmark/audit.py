@@ -11,7 +11,7 @@ scikit-learn's TF-IDF and logistic regression (vectoriser fitted per fold; five 
 sides).
 
 Part `effort`: errors left after --rounds rounds of --budget reviews each, and after one round with as
-many reviews (at most a fifth of the records in all), ours or cleanlab's, by a reviewer who looks at the
+many reviews (at most --share of the records in all), ours or cleanlab's, by a reviewer who looks at the
 truth and errs in a share of --errs of the records. Decisions go in by `relabel review import`. The first number of errors left counts labels in the cleaned data that
 differ from the truth. One JSON object a line goes to --out; --table FILE prints the tables of such a file.
 """
@@ -35,12 +35,12 @@ from peer import FOLDS, SEED, read
 SCORES = ["label_posterior", "normalized_margin", "self_confidence", "threshold_log_ratio",
           "confidence_weighted_entropy"]
 PEER_SCORES = ["normalized_margin", "self_confidence", "confidence_weighted_entropy"]
-# The ensemble: three models that err on different records.
+# The ensemble: four models that err on different records.
 MODELS = {
     "linear": ["{plugin: linear}"],
     "linear, auto": ["{plugin: linear, params: auto}"],
-    "ensemble": ["{plugin: linear, params: {word_ngrams: 2}}", "{plugin: linear, params: {char_ngrams: [3, 5]}}",
-                 "{plugin: complement-nb}"],
+    "ensemble": ["{plugin: linear, params: auto}", "{plugin: linear, params: {word_ngrams: 2}}",
+                 "{plugin: linear, params: {char_ngrams: [3, 5]}}", "{plugin: complement-nb}"],
 }
 
 HEAD = """version: 1
@@ -325,6 +325,7 @@ def main():
     parser.add_argument("--parts", nargs="*", default=["ranking", "effort"])
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--budget", type=int, default=250)
+    parser.add_argument("--share", type=float, default=0.2, help="of the records, reviewed at most")
     parser.add_argument("--errs", nargs="*", type=float, default=[0.0, 0.05])
     parser.add_argument("--weights", nargs="*", type=float, default=[], help="verified weights to try too")
     parser.add_argument("--c", nargs="*", type=float, default=[1.0], help="scikit-learn's C; none leaves the peers out")
@@ -343,7 +344,7 @@ def main():
             with (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf-8", newline="") as file:
                 rows_there = sum(1 for _ in csv.DictReader(file))
             # Reviewing most of a small set would tell nothing of the order.
-            budget = min(arguments.budget, rows_there // (5 * arguments.rounds))
+            budget = min(arguments.budget, int(arguments.share * rows_there) // arguments.rounds)
             if "ranking" in arguments.parts:
                 for model in arguments.models:
                     add("ranking", path, ours(arguments, path, model, MODELS[model]))

@@ -9,14 +9,17 @@ use serde::{Deserialize, Serialize};
 /// Parameters of `linear`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-// What `params: auto` may try, cheap ones first: the defaults; for labels with many errors; for clean
-// labels and many classes; for word order; for word order and labels with many errors.
+// What `params: auto` may try, cheap ones first: the defaults; for labels with many errors; for few
+// classes of which one has most records and many errors; for clean labels and many classes; for word
+// order, and the same with errors.
 #[schemars(extend("x-relabel-auto" = [
     {},
     {"c": 1.0, "doubt": 0.6},
+    {"c": 0.3, "doubt": 0.6},
     {"c": 5.0},
     {"word_ngrams": 2},
     {"word_ngrams": 2, "c": 1.0, "doubt": 0.6},
+    {"word_ngrams": 2, "c": 0.3, "doubt": 0.6},
 ]))]
 pub struct Params {
     /// Longest run of words that is a feature: 1 for words, 2 for pairs too.

@@ -34,7 +34,7 @@ pub use facts::{Explanation, Fact, FactComparison, Facts};
 pub use file_digests::{FileDigests, FileError, StatedDigest};
 pub use fs::{write_atomically, write_unsynced};
 pub use lock::{KeyLock, LockAttempt};
-pub use store::{BlobRecord, BlobState, Cache, CacheError, OutputRecord, UnitRecord};
+pub use store::{BlobRecord, BlobState, Cache, CacheError, OutputRecord, UnitRecord, write_hint};
 pub use sweep::{
     BlobEntry, Hold, Inventory, RecordEntry, RunInProgress, Stamp, Stray, Sweep, SweepLock,
 };

@@ -106,6 +106,19 @@ pub struct CacheError {
     pub source: io::Error,
 }
 
+/// What to do when something cannot be written to a cache.
+pub fn write_hint(error: &io::Error) -> &'static str {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    // Who writes in somebody's format wraps what the disk said.
+    let all = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let mut kinds = all.filter_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind);
+    if kinds.any(|kind| matches!(kind, StorageFull | QuotaExceeded | FileTooLarge)) {
+        "free some space or choose another folder with `--cache-dir`"
+    } else {
+        "choose a folder that can be written to with `--cache-dir`"
+    }
+}
+
 /// A cache in a folder; cheap to clone, safe to use from several threads and processes.
 #[derive(Debug, Clone)]
 pub struct Cache {

@@ -1,6 +1,5 @@
 //! Errors of commands: a message, hints, an exit code. Library errors are turned into these here.
 
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use engine::{CacheError, EngineError, HistoryError, NodeError};
@@ -134,12 +133,7 @@ impl From<EngineError> for CliError {
         match &error {
             EngineError::Cache(CacheError { source, .. })
             | EngineError::History(HistoryError::Io { source, .. }) => {
-                let hint = match source.kind() {
-                    ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                        "free some space or choose another folder with `--cache-dir`"
-                    }
-                    _ => "choose a folder that can be written to with `--cache-dir`",
-                };
+                let hint = engine::write_hint(source);
                 CliError::new(Exit::Internal, error.to_string()).with_hint(hint)
             }
             EngineError::Node { source, .. } => {

@@ -18,7 +18,7 @@ pub use kept::{LoadError, load_frame};
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     #[error("cannot write a frame: {0}")]
-    Write(PolarsError),
+    Write(#[source] PolarsError),
     #[error("cannot read a frame: {0}")]
     Read(PolarsError),
     #[error("column `{column}`: {source}")]

@@ -30,7 +30,7 @@ mod worker;
 
 pub use cache::{
     BlobRecord, Cache, CacheError, Digest, Facts, FileDigests, Hasher, Inventory, OutputRecord,
-    RunInProgress, Sweep, UnitRecord, kill, write_atomically, write_unsynced,
+    RunInProgress, Sweep, UnitRecord, kill, write_atomically, write_hint, write_unsynced,
 };
 pub use care::{
     CacheStatus, Damage, GcDone, GcOptions, GcPlan, Removal, RunRemoval, VerifyReport,

@@ -6,7 +6,10 @@ use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cache::{BlobRecord, BlobState, Cache, Digest, FileDigests, KeyLock, OutputRecord, UnitRecord};
+use cache::{
+    BlobRecord, BlobState, Cache, CacheError, Digest, FileDigests, KeyLock, OutputRecord,
+    UnitRecord,
+};
 use plan::{StepInput, Taxonomy};
 
 use crate::classifier::Cancel;
@@ -325,9 +328,8 @@ impl Job {
             run_id: self.run_id.clone(),
             finished_at: clock.now_text(),
         };
-        let io = |error: cache::CacheError| NodeError::io(error.to_string());
-        self.cache.put_record(&record).map_err(io)?;
-        self.durability.published(&self.cache, seconds).map_err(io)?;
+        self.cache.put_record(&record).map_err(|error| unwritten(&error))?;
+        self.durability.published(&self.cache, seconds).map_err(|error| unwritten(&error))?;
         let notes = outputs.notes.clone();
         if !self.unit.readers.is_empty() {
             let mut outputs = outputs;
@@ -347,25 +349,27 @@ impl Job {
         artifact: &Artifact,
         known: &mut KnownColumns,
     ) -> Result<OutputRecord, NodeError> {
-        let full = |error: &dyn std::fmt::Display| {
-            NodeError::io(error.to_string())
-                .with_hint("free some space or choose another `--cache-dir`, then run again")
-        };
         match artifact {
             Artifact::Frame(frame) => {
-                match put_frame(&self.cache, port, frame, known, self.threads) {
-                    Err(LoadError::Frame(error)) => Err(NodeError::Internal(error.to_string())),
-                    put => put.map_err(|error| full(&error)),
-                }
+                let put = put_frame(&self.cache, port, frame, known, self.threads);
+                put.map_err(|error| match error {
+                    LoadError::Cache(error) => unwritten(&error),
+                    error => NodeError::Internal(error.to_string()),
+                })
             }
             Artifact::Blob(content) => {
                 let written = self.cache.put_blob(|writer| writer.write_all(content));
-                let (blob, bytes) = written.map_err(|error| full(&error))?;
+                let (blob, bytes) = written.map_err(|error| unwritten(&error))?;
                 let blobs = vec![BlobRecord { blob, bytes, part: None }];
                 Ok(OutputRecord { port: port.to_owned(), logical: blob, rows: None, blobs })
             }
         }
     }
+}
+
+/// A result that could not be written to the cache.
+fn unwritten(error: &CacheError) -> NodeError {
+    NodeError::io(error.to_string()).with_hint(cache::write_hint(&error.source))
 }
 
 fn logical_digest_of(artifact: &Artifact) -> Result<Digest, NodeError> {
