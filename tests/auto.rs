@@ -1,9 +1,22 @@
 //! `auto`: which classifier and parameters suit the data is found out once, reported and cached.
 
-use crate::support::Sandbox;
+use std::collections::BTreeSet;
+
+use crate::support::{Random, Sandbox};
 
 const AMONG: &str = "nodes.oof.classifier.among=[majority, linear]";
 const AUTO: &str = "nodes.oof.classifier.plugin=auto";
+const COMMON: [&str; 8] = ["home", "later", "dinner", "sorry", "ok", "see", "mum", "work"];
+const RARE: [&str; 4] = ["win", "prize", "claim", "free"];
+const RANKED: &str = "version: 1
+name: ranked
+nodes:
+  records: {kind: source, path: records.csv}
+  valid: {kind: validate, input: records, text: {min_chars: 1, max_chars: 1000}}
+  folds: {kind: kfold, input: valid, k: 5, seed: 42}
+  oof: {kind: predict, input: folds, classifier: {plugin: linear, params: auto}}
+  ranked: {kind: issues, input: oof}
+";
 
 #[test]
 fn the_better_plugin_is_chosen_and_what_was_tried_is_told() {
@@ -92,4 +105,36 @@ fn what_makes_no_sense_is_said_at_the_place() {
     let typo = "nodes.oof.classifier.among=[lineal]";
     says(&[AUTO, typo], &["no plugin `lineal`", "did you mean `linear`?"]);
     says(&[AUTO, "nodes.oof.classifier.among=[]"], &["no plugin is named"]);
+}
+
+/// Two classes, of which one has an eighth of the records, and three labels of ten wrong: most that
+/// are given the rare class are of the other, and a model that believes them finds little.
+#[test]
+fn many_wrong_labels_of_a_rare_class_are_found() {
+    let mut random = Random(7);
+    let (mut csv, mut wrong) = ("record_id,text,label\n".to_owned(), BTreeSet::new());
+    for n in 0..2000 {
+        let rare = n % 8 == 0;
+        let words: &[&str] = if rare { &RARE } else { &COMMON };
+        let any = (0..8).map(|_| format!("w{}", random.below(1500).min(random.below(1500))));
+        let mut text: Vec<String> = any.collect();
+        let telling = 1 + usize::from(rare);
+        text.extend((0..telling).map(|_| words[random.below(words.len())].to_owned()));
+        let is_wrong = random.below(10) < 3;
+        let label = if rare == is_wrong { "ham" } else { "spam" };
+        csv.push_str(&format!("r{n},{},{label}\n", text.join(" ")));
+        wrong.extend(is_wrong.then(|| format!("r{n}")));
+    }
+    let sandbox = Sandbox::empty();
+    sandbox.write("records.csv", csv);
+    sandbox.write("relabel.yaml", RANKED);
+    sandbox.run(&[]);
+    let mut rows = sandbox.frame("ranked", &[]);
+    rows.sort_by(|a, b| {
+        let quality = |row: &serde_json::Value| row["label_quality"].as_f64().unwrap();
+        quality(a).total_cmp(&quality(b))
+    });
+    let first = rows[..wrong.len()].iter();
+    let found = first.filter(|row| wrong.contains(row["record_id"].as_str().unwrap())).count();
+    assert!(found * 10 > wrong.len() * 9, "{found} of {}", wrong.len());
 }

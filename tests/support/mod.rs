@@ -16,7 +16,7 @@ pub mod rows;
 
 use mask::masked;
 
-pub use data::{PIPELINE, Record, records, to_csv};
+pub use data::{PIPELINE, Random, Record, records, to_csv};
 
 /// Folder of this repository.
 pub fn repository() -> PathBuf {
