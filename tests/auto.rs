@@ -2,6 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::Value;
+
+use crate::support::rows::ids;
 use crate::support::{Random, Sandbox};
 
 const AMONG: &str = "nodes.oof.classifier.among=[majority, linear]";
@@ -26,8 +29,7 @@ fn the_better_plugin_is_chosen_and_what_was_tried_is_told() {
     assert_eq!(choice["state"], "run");
     let notes = choice["notes"].as_array().unwrap();
     let named = |start: &str| {
-        let is_named =
-            |note: &&serde_json::Value| note["name"].as_str().unwrap().starts_with(start);
+        let is_named = |note: &&Value| note["name"].as_str().unwrap().starts_with(start);
         notes.iter().find(is_named).unwrap_or_else(|| panic!("{start}: {notes:?}")).clone()
     };
     let value = |start: &str| named(start)["value"].as_f64().unwrap();
@@ -130,11 +132,8 @@ fn many_wrong_labels_of_a_rare_class_are_found() {
     sandbox.write("relabel.yaml", RANKED);
     sandbox.run(&[]);
     let mut rows = sandbox.frame("ranked", &[]);
-    rows.sort_by(|a, b| {
-        let quality = |row: &serde_json::Value| row["label_quality"].as_f64().unwrap();
-        quality(a).total_cmp(&quality(b))
-    });
-    let first = rows[..wrong.len()].iter();
-    let found = first.filter(|row| wrong.contains(row["record_id"].as_str().unwrap())).count();
+    let quality = |row: &Value| row["label_quality"].as_f64().unwrap();
+    rows.sort_by(|a, b| quality(a).total_cmp(&quality(b)));
+    let found = ids(&rows[..wrong.len()]).intersection(&wrong).count();
     assert!(found * 10 > wrong.len() * 9, "{found} of {}", wrong.len());
 }

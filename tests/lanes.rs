@@ -1,10 +1,10 @@
 //! Lanes of `filter`: what they take, what they say, and what they learn from decisions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::support::rows::text;
+use crate::support::rows::{ids, text};
 use crate::support::{Events, Sandbox, records, reviewer, to_csv};
 
 const RECORDS: usize = 1200;
@@ -126,9 +126,6 @@ fn lanes_learn_from_decisions() {
         |row: &Value| number(row, "given_confidence") - number(row, "prediction_confidence");
     let rank = |row: &Value| (number(row, "expected_quality"), margin(row));
     all.sort_by(|a, b| rank(a).partial_cmp(&rank(b)).unwrap());
-    let ids = |rows: &[Value]| {
-        rows.iter().map(|row| text(row, "record_id").to_owned()).collect::<BTreeSet<String>>()
-    };
     assert!(all.len() > taken.len() && taken.len() == 5, "{} {}", all.len(), taken.len());
     assert_eq!(ids(&taken), ids(&all[..5]));
 }

@@ -328,8 +328,8 @@ impl Job {
             run_id: self.run_id.clone(),
             finished_at: clock.now_text(),
         };
-        self.cache.put_record(&record).map_err(|error| unwritten(&error))?;
-        self.durability.published(&self.cache, seconds).map_err(|error| unwritten(&error))?;
+        self.cache.put_record(&record).map_err(unwritten)?;
+        self.durability.published(&self.cache, seconds).map_err(unwritten)?;
         let notes = outputs.notes.clone();
         if !self.unit.readers.is_empty() {
             let mut outputs = outputs;
@@ -353,13 +353,13 @@ impl Job {
             Artifact::Frame(frame) => {
                 let put = put_frame(&self.cache, port, frame, known, self.threads);
                 put.map_err(|error| match error {
-                    LoadError::Cache(error) => unwritten(&error),
+                    LoadError::Cache(error) => unwritten(error),
                     error => NodeError::Internal(error.to_string()),
                 })
             }
             Artifact::Blob(content) => {
                 let written = self.cache.put_blob(|writer| writer.write_all(content));
-                let (blob, bytes) = written.map_err(|error| unwritten(&error))?;
+                let (blob, bytes) = written.map_err(unwritten)?;
                 let blobs = vec![BlobRecord { blob, bytes, part: None }];
                 Ok(OutputRecord { port: port.to_owned(), logical: blob, rows: None, blobs })
             }
@@ -368,7 +368,7 @@ impl Job {
 }
 
 /// A result that could not be written to the cache.
-fn unwritten(error: &CacheError) -> NodeError {
+fn unwritten(error: CacheError) -> NodeError {
     NodeError::io(error.to_string()).with_hint(cache::write_hint(&error.source))
 }
 
